@@ -1,0 +1,8 @@
+//! weir keeps the solution of a large sparse linear system true while its costs change.
+//!
+//! Layers, each naming only what stands before it:
+//! `ids → solver → policy → protocol → runtime → actors → http | simulation → cli`.
+//! `ARCHITECTURE.md` has the map, the invariants and where to start reading.
+
+pub mod ids;
+pub mod solver;

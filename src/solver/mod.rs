@@ -1,0 +1,8 @@
+//! Pure numerics: systems, their analysis, methods, preconditioners, residuals. No clock, no I/O, no
+//! async, no actor: time and randomness arrive as arguments, so everything here is a plain function.
+
+pub mod analysis;
+pub mod engine;
+pub mod options;
+pub mod outcome;
+pub mod system;

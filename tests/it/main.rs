@@ -1,0 +1,1 @@
+//! What a client, a peer or a mathematician sees. One binary, one module per theme.
