@@ -5,4 +5,5 @@
 //! `ARCHITECTURE.md` has the map, the invariants and where to start reading.
 
 pub mod ids;
+pub mod protocol;
 pub mod solver;

@@ -1,0 +1,241 @@
+//! The closed set of frames that a session sends to those who listen. One frame is one line of
+//! NDJSON, one server-sent event, or one WebSocket message.
+
+use std::sync::Arc;
+
+use crate::ids::{FrameSequence, SessionId, SystemVersion};
+use crate::protocol::timestamp::Timestamp;
+use crate::solver::analysis::Analysis;
+use crate::solver::options::{MethodName, PreconditionerName};
+
+/// One announcement of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    pub session_id: SessionId,
+    /// Counts up by one within a session, so that a client sees a gap.
+    pub sequence: FrameSequence,
+    pub timestamp: Timestamp,
+    /// How many accepted changes the announced state contains.
+    pub system_version: SystemVersion,
+    pub body: FrameBody,
+}
+
+/// What a frame announces; `type` on the wire is the variant in snake case.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FrameBody {
+    SessionOpened(Box<SessionOpened>),
+    /// A preconditioner or factorisation was set up.
+    Prepared(Prepared),
+    IterationUpdate(IterationUpdate),
+    MethodChanged(MethodChanged),
+    ConvergenceSignal(ConvergenceSignal),
+    Solution(Solution),
+    /// Nothing else was sent for a while; the session is alive.
+    Heartbeat(Heartbeat),
+    Error(StreamError),
+    /// The last frame of a stream.
+    End(End),
+}
+
+impl FrameBody {
+    /// Iteration updates may be conflated for a slow reader; everything else states a fact and is
+    /// never dropped.
+    pub fn is_conflatable(&self) -> bool {
+        matches!(self, Self::IterationUpdate(_))
+    }
+
+    /// The value of `type` on the wire.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::SessionOpened(_) => "session_opened",
+            Self::Prepared(_) => "prepared",
+            Self::IterationUpdate(_) => "iteration_update",
+            Self::MethodChanged(_) => "method_changed",
+            Self::ConvergenceSignal(_) => "convergence_signal",
+            Self::Solution(_) => "solution",
+            Self::Heartbeat(_) => "heartbeat",
+            Self::Error(_) => "error",
+            Self::End(_) => "end",
+        }
+    }
+}
+
+/// The first frame: what was found out about the system, what was chosen, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionOpened {
+    pub analysis: Arc<Analysis>,
+    pub method_requested: MethodName,
+    pub method: MethodName,
+    pub preconditioner: PreconditionerName,
+    /// Why this method, most important first.
+    pub reasons: Vec<String>,
+    pub tolerance: f64,
+    /// `tolerance · ‖b‖₂`: converged at or below it.
+    pub residual_threshold: f64,
+    pub rhs_norm: f64,
+    pub max_iterations: u64,
+    pub time_budget_ms: Option<u64>,
+    pub memory_usage_mb: f64,
+    pub warnings: Vec<Warning>,
+}
+
+/// Something accepted that the sender may not have meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// JSON pointer into the request, or empty where none applies.
+    pub pointer: String,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    pub method: MethodName,
+    pub preconditioner: PreconditionerName,
+    pub description: String,
+    pub preparation_time_ms: f64,
+    pub memory_usage_mb: f64,
+}
+
+/// A state of the iteration. Its residual was measured for the `x` that it announces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IterationUpdate {
+    pub iteration: u64,
+    /// The entries that changed most since the last update.
+    pub x_partial: XPartial,
+    /// `‖b − A x‖₂`, true.
+    pub residual_norm: f64,
+    /// `residual_norm / ‖b‖₂` (the norm itself where `b = 0`).
+    pub relative_residual: f64,
+    /// Factor by which the residual norm changes per iteration, over the last announced stretch;
+    /// absent at the first state.
+    pub convergence_rate: Option<f64>,
+    /// Earlier updates that this one replaces, because the reader was slow.
+    pub skipped: u64,
+    pub performance: Performance,
+}
+
+/// Chosen entries of `x`, indices ascending.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct XPartial {
+    pub indices: Vec<u32>,
+    pub values: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Performance {
+    /// Mean time of an iteration since the last update.
+    pub iteration_time_ms: f64,
+    pub memory_usage_mb: f64,
+    /// Floating-point operations since the session opened.
+    pub flops: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MethodChanged {
+    pub iteration: u64,
+    pub from: MethodName,
+    pub to: MethodName,
+    pub preconditioner: PreconditionerName,
+    pub reason: String,
+    pub residual_norm: f64,
+}
+
+/// Plan 3.3, without a swarm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConvergenceSignal {
+    pub residual_threshold: f64,
+    pub consecutive_iterations: u64,
+    pub residual_norm: f64,
+    pub iterations_below_threshold: u64,
+    pub converged: bool,
+}
+
+/// The whole of `x`, shared so that announcing it copies nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Solution {
+    pub iteration: u64,
+    pub residual_norm: f64,
+    pub relative_residual: f64,
+    pub converged: bool,
+    pub x: Arc<Vec<f64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heartbeat {
+    pub iteration: u64,
+    /// Time since the session opened.
+    pub uptime_ms: u64,
+}
+
+/// Something went wrong inside the stream; the members of an RFC 9457 problem.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamError {
+    /// Last segment of the problem's type URI.
+    pub code: &'static str,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+    /// What would work instead, where there is something.
+    pub way_out: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
+    pub reason: EndReason,
+    /// For people: the reason in a sentence.
+    pub detail: String,
+    pub iterations: u64,
+    /// Of the last known state; absent when none was reached.
+    pub residual_norm: Option<f64>,
+    pub relative_residual: Option<f64>,
+    pub elapsed_ms: f64,
+    pub flops: u64,
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndReason {
+    Converged,
+    MaxIterations,
+    TimeBudget,
+    Breakdown,
+    Indefinite,
+    Diverged,
+    Stagnated,
+    Singular,
+    PrecisionLimit,
+    MemoryBudget,
+    /// A client asked with DELETE.
+    Deleted,
+    /// Nobody listened any more.
+    ListenerGone,
+    /// This listener did not take a frame for longer than the stall limit.
+    SlowListener,
+    /// The node is shutting down.
+    Draining,
+    /// A worker failed on this session: a defect of weir.
+    InternalError,
+}
+
+impl EndReason {
+    /// The reason on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::MaxIterations => "max_iterations",
+            Self::TimeBudget => "time_budget",
+            Self::Breakdown => "breakdown",
+            Self::Indefinite => "indefinite",
+            Self::Diverged => "diverged",
+            Self::Stagnated => "stagnated",
+            Self::Singular => "singular",
+            Self::PrecisionLimit => "precision_limit",
+            Self::MemoryBudget => "memory_budget",
+            Self::Deleted => "deleted",
+            Self::ListenerGone => "listener_gone",
+            Self::SlowListener => "slow_listener",
+            Self::Draining => "draining",
+            Self::InternalError => "internal_error",
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The wire: what clients send and what they are sent, as types that exist to be serialised. Each
+//! type converts to and from the domain in its own file. No I/O.
+
+pub mod frame;
+pub mod timestamp;
