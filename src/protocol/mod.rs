@@ -2,4 +2,5 @@
 //! type converts to and from the domain in its own file. No I/O.
 
 pub mod frame;
+pub mod stream_options;
 pub mod timestamp;

@@ -1,0 +1,55 @@
+//! What a listener may ask of its stream: how often, how much of `x`, how long. Owns the defaults and
+//! the ranges; reading them from a request is `solve`'s and the query string's, acting on them is the
+//! session's.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+/// How a session is announced to one listener. Build with `..Default::default()`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// The solve ends with `time_budget` when it has run this long; `None` leaves it to
+    /// `max_iterations`.
+    pub time_budget: Option<Duration>,
+    pub x_partial_max: XPartialMax,
+    pub update_every: UpdateEvery,
+    /// Whether the whole of `x` is sent before the end.
+    pub include_solution: bool,
+    /// Gathers frames this long before a write, trading latency for CPU; `None` writes at once.
+    pub flush_interval: Option<Duration>,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            time_budget: None,
+            x_partial_max: XPartialMax::AtMost(16),
+            update_every: UpdateEvery::Auto,
+            include_solution: true,
+            flush_interval: None,
+        }
+    }
+}
+
+/// How many entries of `x` one iteration update may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XPartialMax {
+    /// Every entry that changed: applying all updates to the opening state reproduces `x`.
+    All,
+    /// Those that changed most; 0 sends none.
+    AtMost(u32),
+}
+
+/// Which iterations are announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateEvery {
+    /// Where measuring the true residual is cheap against the iterations since the last update.
+    Auto,
+    /// Each iteration whose number is a multiple.
+    Every(NonZeroU64),
+}
+
+/// Longest time budget a client may ask for: the longest session there is (plan 1.4).
+pub const TIME_BUDGET_MAX: Duration = Duration::from_secs(3_600);
+/// Longest time for which frames may be gathered.
+pub const FLUSH_INTERVAL_MAX: Duration = Duration::from_secs(1);
