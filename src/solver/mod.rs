@@ -2,6 +2,7 @@
 //! async, no actor: time and randomness arrive as arguments, so everything here is a plain function.
 
 pub mod analysis;
+pub mod assembly;
 pub mod engine;
 pub mod options;
 pub mod outcome;
