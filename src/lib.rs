@@ -5,5 +5,7 @@
 //! `ARCHITECTURE.md` has the map, the invariants and where to start reading.
 
 pub mod ids;
+pub mod policy;
 pub mod protocol;
+pub mod runtime;
 pub mod solver;

@@ -2,8 +2,10 @@
 //! the ranges; reading them from a request is `solve`'s and the query string's, acting on them is the
 //! session's.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
+
+use crate::policy::announcing::UpdateEvery;
+use crate::solver::change_tracker::XPartialMax;
 
 /// How a session is announced to one listener. Build with `..Default::default()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,24 +31,6 @@ impl Default for StreamOptions {
             flush_interval: None,
         }
     }
-}
-
-/// How many entries of `x` one iteration update may carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum XPartialMax {
-    /// Every entry that changed: applying all updates to the opening state reproduces `x`.
-    All,
-    /// Those that changed most; 0 sends none.
-    AtMost(u32),
-}
-
-/// Which iterations are announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpdateEvery {
-    /// Where measuring the true residual is cheap against the iterations since the last update.
-    Auto,
-    /// Each iteration whose number is a multiple.
-    Every(NonZeroU64),
 }
 
 /// Longest time budget a client may ask for: the longest session there is (plan 1.4).

@@ -1,0 +1,89 @@
+//! Decides whether a node takes one more session, and which ended sessions make room for it.
+
+/// What a node holds, as far as admission cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    pub running_sessions: usize,
+    pub ended_sessions: usize,
+    pub memory_bytes: u64,
+}
+
+/// What a node may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    pub running_sessions_max: usize,
+    pub ended_sessions_max: usize,
+    pub memory_bytes_max: u64,
+}
+
+/// The answer to a newcomer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Admit,
+    /// Remove the ended session that ended first, then ask again.
+    EvictOldestEnded,
+    Refuse(Overload),
+}
+
+/// The limit that a newcomer would break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Overload {
+    #[error("{limit} sessions are running, which is the limit")]
+    Sessions { limit: usize },
+    #[error("the session needs {needed_bytes} bytes, {free_bytes} of {limit_bytes} bytes are free")]
+    Memory { needed_bytes: u64, free_bytes: u64, limit_bytes: u64 },
+}
+
+/// Judges a newcomer that will hold `needed_bytes`.
+pub fn admit(load: Load, capacity: Capacity, needed_bytes: u64) -> Admission {
+    if load.running_sessions >= capacity.running_sessions_max {
+        return Admission::Refuse(Overload::Sessions { limit: capacity.running_sessions_max });
+    }
+    let free_bytes = capacity.memory_bytes_max.saturating_sub(load.memory_bytes);
+    let too_many_ended = load.ended_sessions > capacity.ended_sessions_max;
+    if needed_bytes <= free_bytes && !too_many_ended {
+        return Admission::Admit;
+    }
+    if load.ended_sessions > 0 && needed_bytes <= capacity.memory_bytes_max {
+        return Admission::EvictOldestEnded;
+    }
+    Admission::Refuse(Overload::Memory {
+        needed_bytes,
+        free_bytes,
+        limit_bytes: capacity.memory_bytes_max,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: Capacity =
+        Capacity { running_sessions_max: 2, ended_sessions_max: 1, memory_bytes_max: 100 };
+
+    fn check(
+        running_sessions: usize,
+        ended_sessions: usize,
+        memory_bytes: u64,
+        expected: Admission,
+    ) {
+        let load = Load { running_sessions, ended_sessions, memory_bytes };
+        assert_eq!(admit(load, CAPACITY, 30), expected);
+    }
+
+    #[test]
+    fn room_is_given_made_or_refused() {
+        check(1, 1, 70, Admission::Admit);
+        check(1, 1, 71, Admission::EvictOldestEnded);
+        check(1, 2, 10, Admission::EvictOldestEnded);
+        check(2, 0, 0, Admission::Refuse(Overload::Sessions { limit: 2 }));
+        let full = Overload::Memory { needed_bytes: 30, free_bytes: 10, limit_bytes: 100 };
+        check(1, 0, 90, Admission::Refuse(full));
+    }
+
+    #[test]
+    fn nothing_is_evicted_for_a_newcomer_that_can_never_fit() {
+        let load = Load { running_sessions: 0, ended_sessions: 1, memory_bytes: 50 };
+        assert!(matches!(admit(load, CAPACITY, 101), Admission::Refuse(Overload::Memory { .. })));
+    }
+}

@@ -1,0 +1,6 @@
+//! Pure decisions: a state and an input go in, a decision comes out. No clock, no actor.
+
+pub mod admission;
+pub mod announcing;
+pub mod convergence;
+pub mod scheduling;

@@ -1,0 +1,149 @@
+//! The closed set of things that happen inside a node. Traces, metrics and invariant checkers are
+//! readers of this one stream; there is no second logging path.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::ids::{SessionId, SubscriptionId, WorkerId};
+use crate::protocol::frame::EndReason;
+use crate::solver::options::MethodName;
+
+/// Something that an actor did or saw.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    SessionOpened {
+        session: SessionId,
+        unknowns: usize,
+        nonzeros: usize,
+        method: MethodName,
+    },
+    SessionRefused {
+        reason: &'static str,
+    },
+    ListenerJoined {
+        session: SessionId,
+        subscription: SubscriptionId,
+    },
+    ListenerLeft {
+        session: SessionId,
+        subscription: SubscriptionId,
+        cause: ListenerLeft,
+    },
+    QuantumStarted {
+        session: SessionId,
+        worker: WorkerId,
+        waited: Duration,
+    },
+    QuantumDone {
+        session: SessionId,
+        worker: WorkerId,
+        iteration: u64,
+        updates: u64,
+        took: Duration,
+    },
+    QuantumFailed {
+        session: SessionId,
+        worker: WorkerId,
+        message: String,
+    },
+    Prepared {
+        session: SessionId,
+        description: String,
+        took: Duration,
+    },
+    MethodSwitched {
+        session: SessionId,
+        from: MethodName,
+        to: MethodName,
+    },
+    FramesConflated {
+        session: SessionId,
+        subscription: SubscriptionId,
+        count: u64,
+    },
+    HeartbeatSent {
+        session: SessionId,
+    },
+    SessionEnded {
+        session: SessionId,
+        reason: EndReason,
+        iteration: u64,
+        residual_norm: Option<f64>,
+    },
+    SessionRemoved {
+        session: SessionId,
+        cause: SessionRemoved,
+    },
+    DrainStarted {
+        sessions: usize,
+    },
+}
+
+/// Why a listener is no longer served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerLeft {
+    /// It got its end frame.
+    Served,
+    /// It closed the connection before the end.
+    WentAway,
+    /// It took nothing for longer than the stall limit.
+    Stalled,
+}
+
+/// Why a session is no longer in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionRemoved {
+    Deleted,
+    /// Ended long enough ago.
+    Expired,
+    /// Made room for a newer one.
+    Evicted,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SessionOpened { session, unknowns, nonzeros, method } => {
+                write!(f, "session_opened {session} n={unknowns} nnz={nonzeros} {method}")
+            }
+            Self::SessionRefused { reason } => write!(f, "session_refused {reason}"),
+            Self::ListenerJoined { session, subscription } => {
+                write!(f, "listener_joined {session} #{}", subscription.0)
+            }
+            Self::ListenerLeft { session, subscription, cause } => {
+                write!(f, "listener_left {session} #{} {cause:?}", subscription.0)
+            }
+            Self::QuantumStarted { session, worker, waited } => {
+                write!(f, "quantum_started {session} {worker} waited {waited:?}")
+            }
+            Self::QuantumDone { session, worker, iteration, updates, took } => write!(
+                f,
+                "quantum_done {session} {worker} iteration {iteration} updates {updates} took {took:?}"
+            ),
+            Self::QuantumFailed { session, worker, message } => {
+                write!(f, "quantum_failed {session} {worker} {message}")
+            }
+            Self::Prepared { session, description, took } => {
+                write!(f, "prepared {session} {description} took {took:?}")
+            }
+            Self::MethodSwitched { session, from, to } => {
+                write!(f, "method_switched {session} {from} to {to}")
+            }
+            Self::FramesConflated { session, subscription, count } => {
+                write!(f, "frames_conflated {session} #{} {count}", subscription.0)
+            }
+            Self::HeartbeatSent { session } => write!(f, "heartbeat_sent {session}"),
+            Self::SessionEnded { session, reason, iteration, residual_norm } => {
+                write!(f, "session_ended {session} {} iteration {iteration}", reason.as_str())?;
+                match residual_norm {
+                    Some(norm) => write!(f, " residual {norm:.2e}"),
+                    None => Ok(()),
+                }
+            }
+            Self::SessionRemoved { session, cause } => {
+                write!(f, "session_removed {session} {cause:?}")
+            }
+            Self::DrainStarted { sessions } => write!(f, "drain_started {sessions} sessions"),
+        }
+    }
+}
