@@ -5,6 +5,7 @@ pub mod analysis;
 pub mod assembly;
 pub mod change_tracker;
 pub mod engine;
+pub mod gallery;
 pub mod options;
 pub mod outcome;
 pub mod system;
