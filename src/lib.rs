@@ -4,6 +4,7 @@
 //! `ids → solver → policy → protocol → runtime → actors → http | simulation → cli`.
 //! `ARCHITECTURE.md` has the map, the invariants and where to start reading.
 
+pub mod actors;
 pub mod ids;
 pub mod policy;
 pub mod protocol;

@@ -3,4 +3,5 @@
 pub mod admission;
 pub mod announcing;
 pub mod convergence;
+pub mod remedy;
 pub mod scheduling;

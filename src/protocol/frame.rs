@@ -30,6 +30,8 @@ pub enum FrameBody {
     MethodChanged(MethodChanged),
     ConvergenceSignal(ConvergenceSignal),
     Solution(Solution),
+    /// The present `x`, for a lossless listener that came late; carries the number of the last frame.
+    Snapshot(Solution),
     /// Nothing else was sent for a while; the session is alive.
     Heartbeat(Heartbeat),
     Error(StreamError),
@@ -53,6 +55,7 @@ impl FrameBody {
             Self::MethodChanged(_) => "method_changed",
             Self::ConvergenceSignal(_) => "convergence_signal",
             Self::Solution(_) => "solution",
+            Self::Snapshot(_) => "snapshot",
             Self::Heartbeat(_) => "heartbeat",
             Self::Error(_) => "error",
             Self::End(_) => "end",
@@ -137,7 +140,8 @@ pub struct MethodChanged {
     pub to: MethodName,
     pub preconditioner: PreconditionerName,
     pub reason: String,
-    pub residual_norm: f64,
+    /// Of the last announced state.
+    pub residual_norm: Option<f64>,
 }
 
 /// Plan 3.3, without a swarm.
@@ -205,6 +209,8 @@ pub enum EndReason {
     Singular,
     PrecisionLimit,
     MemoryBudget,
+    /// The session reached its longest duration.
+    Expired,
     /// A client asked with DELETE.
     Deleted,
     /// Nobody listened any more.
@@ -231,6 +237,7 @@ impl EndReason {
             Self::Singular => "singular",
             Self::PrecisionLimit => "precision_limit",
             Self::MemoryBudget => "memory_budget",
+            Self::Expired => "expired",
             Self::Deleted => "deleted",
             Self::ListenerGone => "listener_gone",
             Self::SlowListener => "slow_listener",

@@ -2,5 +2,7 @@
 //! type converts to and from the domain in its own file. No I/O.
 
 pub mod frame;
+pub mod published;
+pub mod status;
 pub mod stream_options;
 pub mod timestamp;

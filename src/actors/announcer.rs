@@ -1,0 +1,156 @@
+//! Numbers a session's frames and brings them to everyone who listens; keeps the facts so that a late
+//! listener learns what happened before it came.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::Recipient;
+
+use crate::actors::messages::Publish;
+use crate::ids::{FrameSequence, SessionId, SubscriptionId, SystemVersion};
+use crate::protocol::frame::{Frame, FrameBody};
+use crate::protocol::published::PublishedFrame;
+use crate::runtime::clock::{Clock, Moment};
+
+/// Facts kept for late listeners. Set-ups and method changes are few; this bounds them all the same.
+const FACTS_MAX: usize = 256;
+
+/// The frames of one session and the listeners they go to.
+pub struct Announcer {
+    session: SessionId,
+    clock: Clock,
+    sequence: FrameSequence,
+    facts: Vec<Arc<PublishedFrame>>,
+    last_update: Option<Arc<PublishedFrame>>,
+    listeners: BTreeMap<SubscriptionId, Listener>,
+    subscriptions: u64,
+    last_published: Moment,
+}
+
+struct Listener {
+    publish: Recipient<Publish>,
+    include_solution: bool,
+}
+
+impl Announcer {
+    pub fn new(session: SessionId, clock: Clock) -> Self {
+        let last_published = clock.now();
+        Self {
+            session,
+            clock,
+            sequence: FrameSequence::default(),
+            facts: Vec::new(),
+            last_update: None,
+            listeners: BTreeMap::new(),
+            subscriptions: 0,
+            last_published,
+        }
+    }
+
+    pub fn sequence(&self) -> FrameSequence {
+        self.sequence
+    }
+
+    pub fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
+    pub fn last_published(&self) -> Moment {
+        self.last_published
+    }
+
+    /// A name for the next subscription.
+    pub fn next_subscription(&mut self) -> SubscriptionId {
+        self.subscriptions += 1;
+        SubscriptionId(self.subscriptions)
+    }
+
+    /// Adds a listener and sends it the facts so far and the last update, in order.
+    pub fn add(
+        &mut self,
+        subscription: SubscriptionId,
+        publish: Recipient<Publish>,
+        include_solution: bool,
+    ) {
+        let listener = Listener { publish, include_solution };
+        let mut so_far = self.facts.clone();
+        so_far.extend(self.last_update.clone());
+        so_far.sort_by_key(|published| published.frame.sequence);
+        listener.send(so_far);
+        self.listeners.insert(subscription, listener);
+    }
+
+    pub fn remove(&mut self, subscription: SubscriptionId) {
+        self.listeners.remove(&subscription);
+    }
+
+    /// Numbers these bodies, keeps the facts among them, and sends them to every listener.
+    pub fn announce(&mut self, bodies: Vec<FrameBody>) {
+        if bodies.is_empty() {
+            return;
+        }
+        let timestamp = self.clock.wall();
+        let mut frames = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            self.sequence = self.sequence.next();
+            let (is_lasting, is_update) = (is_lasting(&body), body.is_conflatable());
+            let published = Arc::new(PublishedFrame::new(Frame {
+                session_id: self.session,
+                sequence: self.sequence,
+                timestamp,
+                system_version: SystemVersion::default(),
+                body,
+            }));
+            if is_lasting && self.facts.len() < FACTS_MAX {
+                self.facts.push(Arc::clone(&published));
+            }
+            if is_update {
+                self.last_update = Some(Arc::clone(&published));
+            }
+            frames.push(published);
+        }
+        self.last_published = self.clock.now();
+        for listener in self.listeners.values() {
+            listener.send(frames.clone());
+        }
+    }
+
+    /// Sends one listener the present state under the number of the last frame.
+    pub fn announce_to(&self, subscription: SubscriptionId, body: FrameBody) {
+        if let Some(listener) = self.listeners.get(&subscription) {
+            listener.send(vec![Arc::new(PublishedFrame::new(Frame {
+                session_id: self.session,
+                sequence: self.sequence,
+                timestamp: self.clock.wall(),
+                system_version: SystemVersion::default(),
+                body,
+            }))]);
+        }
+    }
+}
+
+impl Listener {
+    fn send(&self, mut frames: Vec<Arc<PublishedFrame>>) {
+        if !self.include_solution {
+            frames.retain(|published| !matches!(published.frame.body, FrameBody::Solution(_)));
+        }
+        if !frames.is_empty() {
+            // At most one message per quantum and heartbeat; the subscription's handler never waits.
+            self.publish.do_send(Publish(frames));
+        }
+    }
+}
+
+/// Whether a late listener must learn of it.
+fn is_lasting(body: &FrameBody) -> bool {
+    match body {
+        FrameBody::SessionOpened(_)
+        | FrameBody::Prepared(_)
+        | FrameBody::MethodChanged(_)
+        | FrameBody::ConvergenceSignal(_)
+        | FrameBody::Solution(_)
+        | FrameBody::Error(_)
+        | FrameBody::End(_) => true,
+        FrameBody::Snapshot(_) | FrameBody::IterationUpdate(_) | FrameBody::Heartbeat(_) => false,
+    }
+}

@@ -1,0 +1,209 @@
+//! Every message between actors, grouped by conversation, each headed by its route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Message, MessageResponse, Recipient};
+
+use crate::actors::frame_channel::{FrameBatch, FrameSender};
+use crate::actors::solve::{QuantumReport, Solve};
+use crate::ids::{SessionId, SubscriptionId, SystemVersion, WorkerId};
+use crate::policy::admission::Overload;
+use crate::policy::scheduling::Lane;
+use crate::protocol::frame::{EndReason, Warning};
+use crate::protocol::status::{NodeStatus, SessionStatus};
+use crate::protocol::stream_options::StreamOptions;
+use crate::runtime::clock::Moment;
+use crate::runtime::event::ListenerLeft;
+use crate::solver::engine::Engine;
+
+// ---- opening and finding sessions -------------------------------------------------------------
+
+/// Node → SessionDirectory: start a session.
+#[derive(Message)]
+#[rtype(result = "Result<SessionId, OpenRefused>")]
+pub struct OpenSession {
+    pub engine: Box<Engine>,
+    pub stream: StreamOptions,
+    pub warnings: Vec<Warning>,
+    /// Who listens from the first frame. A session opened without a listener runs to its end; one
+    /// opened with a listener stops when the last one leaves.
+    pub listener: Option<FrameSender>,
+}
+
+/// Why a session was not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenRefused {
+    #[error(transparent)]
+    Overloaded(#[from] Overload),
+    #[error("the node is shutting down")]
+    Draining,
+}
+
+/// Node → SessionDirectory: how to reach a session, if there is one of this id.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Option<SessionHandle>")]
+pub struct FindSession(pub SessionId);
+
+/// Node → SessionDirectory: how to reach all sessions, oldest first.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Vec<SessionHandle>")]
+pub struct ListSessions;
+
+/// Node → SessionDirectory: stop a session if it runs, and forget it.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "bool")]
+pub struct DeleteSession(pub SessionId);
+
+/// Node → SessionDirectory: what the node holds.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "NodeStatus")]
+pub struct GetNodeStatus;
+
+/// Node → SessionDirectory: take no more sessions, end those that run, answer when every stream has
+/// got its end frame or the drain limit has passed.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// How to reach one session.
+#[derive(Clone, MessageResponse)]
+pub struct SessionHandle {
+    pub session: SessionId,
+    pub subscribe: Recipient<Subscribe>,
+    pub status: Recipient<GetSessionStatus>,
+    pub solution: Recipient<ReadSolution>,
+    pub stop: Recipient<StopSession>,
+}
+
+/// SessionDirectory → the factory that `node` gave it: what a new session is made of.
+pub struct SessionSeed {
+    pub session: SessionId,
+    pub engine: Box<Engine>,
+    pub stream: StreamOptions,
+    pub warnings: Vec<Warning>,
+    pub listener: Option<FrameSender>,
+}
+
+// ---- a session and those who ask it -----------------------------------------------------------
+
+/// Node → Session: one more listener. It gets the facts so far, then what follows.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    pub listener: FrameSender,
+    pub include_solution: bool,
+}
+
+/// Node → Session.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "SessionStatus")]
+pub struct GetSessionStatus;
+
+/// Node → Session: the present `x`. While a quantum is out the answer waits for its return.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<SolutionState, SolutionUnavailable>")]
+pub struct ReadSolution;
+
+/// A state of `x` with the residual that was measured for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SolutionState {
+    pub system_version: SystemVersion,
+    pub iteration: u64,
+    /// `‖b − A x‖₂`, true.
+    pub residual_norm: f64,
+    pub relative_residual: f64,
+    pub converged: bool,
+    pub x: Arc<Vec<f64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SolutionUnavailable {
+    #[error("the session is in a long set-up; its state can be read when that is done")]
+    Preparing,
+    #[error("{waiting} readers already wait for this session's state")]
+    TooManyReaders { waiting: usize },
+    #[error("the session ended before a state could be taken")]
+    NeverReached,
+}
+
+/// SessionDirectory → Session: end now. Answered when every listener has got its end frame or gone.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct StopSession(pub EndReason);
+
+/// Session → SessionDirectory: it has ended; its solution can be read until it is removed.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct SessionEnded {
+    pub session: SessionId,
+    pub memory_bytes: u64,
+}
+
+/// Session → SessionDirectory: it holds more or less memory than it did.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct SessionGrew {
+    pub session: SessionId,
+    pub memory_bytes: u64,
+}
+
+// ---- solving ----------------------------------------------------------------------------------
+
+/// Session → WorkQueue → SolverWorker: work on this solve for about `budget`, or one step if that is
+/// longer. The solve travels; nothing of it stays behind.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RunQuantum {
+    pub session: SessionId,
+    pub solve: Box<Solve>,
+    pub lane: Lane,
+    pub budget: Duration,
+    pub asked_at: Moment,
+    pub reply_to: Recipient<QuantumDone>,
+}
+
+/// SolverWorker → Session: the solve comes home, unless it failed on the way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct QuantumDone {
+    pub returned: Result<(Box<Solve>, QuantumReport), WorkerFailure>,
+}
+
+/// A worker panicked; the solve is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerFailure {
+    pub message: String,
+}
+
+/// SolverWorker → WorkQueue: ready for a quantum of this lane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WorkerReady {
+    pub worker: WorkerId,
+    pub lane: Lane,
+    pub run: Recipient<RunQuantum>,
+}
+
+// ---- listening --------------------------------------------------------------------------------
+
+/// Session → Subscription: frames for this listener, in order.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Publish(pub FrameBatch);
+
+/// Session → the factory that `node` gave it: what a new subscription is made of.
+pub struct SubscriptionSeed {
+    pub session: SessionId,
+    pub subscription: SubscriptionId,
+    pub listener: FrameSender,
+    pub gone: Recipient<ListenerGone>,
+}
+
+/// Subscription → Session: this listener needs nothing more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct ListenerGone {
+    pub subscription: SubscriptionId,
+    pub cause: ListenerLeft,
+}

@@ -1,0 +1,15 @@
+//! The actors of a node. Each owns its state, asks `policy`, sends typed messages, records events.
+//! They import messages, never each other; `node` alone knows who is connected to whom.
+
+mod announcer;
+pub mod frame_channel;
+pub mod messages;
+pub mod node;
+mod outbound_queue;
+pub mod recorder;
+mod session;
+mod session_directory;
+pub mod solve;
+mod solver_worker;
+mod subscription;
+mod work_queue;

@@ -1,0 +1,278 @@
+//! A node: who is connected to whom, on which thread. The only place that knows all actors. A server
+//! and a simulated world start the same node with a different environment and placement.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, MailboxError};
+use futures_util::future::join_all;
+
+use crate::actors::frame_channel::{FrameReceiver, frame_channel};
+use crate::actors::messages::{
+    DeleteSession, Drain, FindSession, GetNodeStatus, GetSessionStatus, ListSessions, OpenRefused,
+    OpenSession, ReadSolution, SessionHandle, SessionSeed, SolutionState, SolutionUnavailable,
+    Subscribe, SubscriptionSeed,
+};
+use crate::actors::recorder::{Totals, recorder};
+use crate::actors::session::{Session, SessionLinks};
+use crate::actors::session_directory::SessionDirectory;
+use crate::actors::solver_worker::SolverWorker;
+use crate::actors::subscription::Subscription;
+use crate::actors::work_queue::WorkQueue;
+use crate::ids::{NodeId, SessionId, WorkerId};
+use crate::policy::scheduling::Lane;
+use crate::protocol::frame::Warning;
+use crate::protocol::status::{NodeStatus, SessionStatus};
+use crate::protocol::stream_options::StreamOptions;
+use crate::runtime::clock::Clock;
+use crate::runtime::config::NodeConfig;
+use crate::runtime::entropy::Entropy;
+use crate::runtime::environment::Environment;
+use crate::runtime::recorder::Recorder;
+use crate::runtime::stopwatch::WorkCost;
+use crate::solver::engine::Engine;
+
+/// Where actors run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// Sessions and workers on threads of their own.
+    Threads,
+    /// Everything on the thread that starts the node, as virtual time needs it.
+    OneThread,
+}
+
+impl Placement {
+    fn arbiter(self) -> ArbiterHandle {
+        match self {
+            Self::Threads => Arbiter::new().handle(),
+            Self::OneThread => Arbiter::current(),
+        }
+    }
+}
+
+/// A session to be opened.
+pub struct NewSession {
+    pub engine: Box<Engine>,
+    pub stream: StreamOptions,
+    pub warnings: Vec<Warning>,
+    /// Whether the caller listens from the first frame.
+    pub listen: bool,
+}
+
+/// A session that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    pub session: SessionId,
+    pub frames: Option<FrameReceiver>,
+}
+
+/// Why a node did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Refused(#[from] OpenRefused),
+    #[error("there is no session {0}")]
+    UnknownSession(SessionId),
+    #[error(transparent)]
+    SolutionUnavailable(#[from] SolutionUnavailable),
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+impl From<MailboxError> for NodeError {
+    fn from(_: MailboxError) -> Self {
+        Self::Stopped
+    }
+}
+
+/// A handle to a running node; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Node {
+    directory: Addr<SessionDirectory>,
+    totals: Option<Arc<Totals>>,
+}
+
+impl Node {
+    /// Starts the actors of a node. To be called inside a running actix system.
+    pub fn start(config: &NodeConfig, environment: Environment, placement: Placement) -> Self {
+        let queue = WorkQueue::start_in_arbiter(&placement.arbiter(), |_| WorkQueue::default());
+        let short = (0..config.workers).map(|_| Lane::Short);
+        let heavy = (0..config.heavy_workers).map(|_| Lane::Heavy);
+        for (number, lane) in (0..).zip(short.chain(heavy)) {
+            let worker = SolverWorker {
+                worker: WorkerId(number),
+                lane,
+                environment: environment.clone(),
+                queue: queue.clone().recipient(),
+            };
+            SolverWorker::start_in_arbiter(&placement.arbiter(), |_| worker);
+        }
+        let threads: Vec<ArbiterHandle> =
+            (0..config.session_threads.max(1)).map(|_| placement.arbiter()).collect();
+        let config = config.clone();
+        let directory = SessionDirectory::create(|ctx| {
+            let directory = actix::AsyncContext::address(ctx);
+            let start_session =
+                session_factory(config.clone(), environment.clone(), threads, queue, directory);
+            SessionDirectory::new(environment, &config, Box::new(start_session))
+        });
+        Self { directory, totals: None }
+    }
+
+    /// Starts a node on the real clock, with chance from the operating system and a recorder that
+    /// counts and logs. To be called inside a running actix system.
+    pub fn launch(config: &NodeConfig, node: NodeId) -> Self {
+        let clock = Clock::system();
+        let (sink, records, totals) = recorder();
+        records.start();
+        let environment = Environment {
+            node,
+            entropy: Entropy::system(node),
+            recorder: Recorder::new(node, clock.clone(), sink),
+            clock,
+            work_cost: WorkCost::Measured,
+        };
+        let started = Self::start(config, environment, Placement::Threads);
+        Self { totals: Some(totals), ..started }
+    }
+
+    /// Starts a session; the caller holds the first listener if it asked to listen.
+    ///
+    /// # Errors
+    /// [`NodeError::Refused`] when the node is full or draining.
+    pub async fn open(&self, new: NewSession) -> Result<Opened, NodeError> {
+        let (listener, frames) = match new.listen {
+            true => {
+                let (sender, receiver) = frame_channel();
+                (Some(sender), Some(receiver))
+            }
+            false => (None, None),
+        };
+        let NewSession { engine, stream, warnings, .. } = new;
+        let open = OpenSession { engine, stream, warnings, listener };
+        let session = self.directory.send(open).await??;
+        Ok(Opened { session, frames })
+    }
+
+    /// One more listener for a session: the facts so far, then what follows.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownSession`].
+    pub async fn subscribe(
+        &self,
+        session: SessionId,
+        include_solution: bool,
+    ) -> Result<FrameReceiver, NodeError> {
+        let (listener, frames) = frame_channel();
+        self.find(session).await?.subscribe.send(Subscribe { listener, include_solution }).await?;
+        Ok(frames)
+    }
+
+    /// # Errors
+    /// [`NodeError::UnknownSession`].
+    pub async fn status(&self, session: SessionId) -> Result<SessionStatus, NodeError> {
+        Ok(self.find(session).await?.status.send(GetSessionStatus).await?)
+    }
+
+    /// All sessions, oldest first, at most `limit`.
+    pub async fn list(&self, limit: usize) -> Result<Vec<SessionStatus>, NodeError> {
+        let handles = self.directory.send(ListSessions).await?;
+        let asked = handles.iter().take(limit).map(|handle| handle.status.send(GetSessionStatus));
+        // A session that stopped while it was asked is no longer one.
+        Ok(join_all(asked).await.into_iter().flatten().collect())
+    }
+
+    /// The present `x` of a session, with the residual measured for it.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownSession`], [`NodeError::SolutionUnavailable`].
+    pub async fn solution(&self, session: SessionId) -> Result<SolutionState, NodeError> {
+        Ok(self.find(session).await?.solution.send(ReadSolution).await??)
+    }
+
+    /// Stops a session if it runs, and forgets it.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownSession`].
+    pub async fn delete(&self, session: SessionId) -> Result<(), NodeError> {
+        match self.directory.send(DeleteSession(session)).await? {
+            true => Ok(()),
+            false => Err(NodeError::UnknownSession(session)),
+        }
+    }
+
+    /// What the node holds.
+    ///
+    /// # Errors
+    /// [`NodeError::Stopped`].
+    pub async fn health(&self) -> Result<NodeStatus, NodeError> {
+        let status = self.directory.send(GetNodeStatus).await?;
+        Ok(NodeStatus { totals: self.totals.as_deref().map(Totals::read), ..status })
+    }
+
+    /// Takes no more sessions and ends those that run; resolves when every stream has got its end
+    /// frame or the drain limit has passed.
+    pub async fn drain(&self) {
+        // A node that has stopped has nothing left to drain.
+        let _ = self.directory.send(Drain).await;
+    }
+
+    async fn find(&self, session: SessionId) -> Result<SessionHandle, NodeError> {
+        let found = self.directory.send(FindSession(session)).await?;
+        found.ok_or(NodeError::UnknownSession(session))
+    }
+}
+
+fn session_factory(
+    config: NodeConfig,
+    environment: Environment,
+    threads: Vec<ArbiterHandle>,
+    queue: Addr<WorkQueue>,
+    directory: Addr<SessionDirectory>,
+) -> impl Fn(SessionSeed) -> SessionHandle + Send {
+    let opened = std::cell::Cell::new(0usize);
+    move |seed| {
+        let thread = threads[opened.get() % threads.len()].clone();
+        opened.set(opened.get().wrapping_add(1));
+        let session = seed.session;
+        let links = SessionLinks {
+            queue: queue.clone().recipient(),
+            ended: directory.clone().recipient(),
+            grew: directory.clone().recipient(),
+            start_subscription: Box::new(subscription_factory(
+                &config,
+                &environment,
+                seed.stream,
+                thread.clone(),
+            )),
+        };
+        let (environment, config) = (environment.clone(), config.clone());
+        let address = Session::start_in_arbiter(&thread, move |_| {
+            Session::new(seed, environment, &config, links)
+        });
+        SessionHandle {
+            session,
+            subscribe: address.clone().recipient(),
+            status: address.clone().recipient(),
+            solution: address.clone().recipient(),
+            stop: address.recipient(),
+        }
+    }
+}
+
+/// A session and its subscriptions share a thread: frames pass from one to the other in 40 ns.
+fn subscription_factory(
+    config: &NodeConfig,
+    environment: &Environment,
+    stream: StreamOptions,
+    thread: ArbiterHandle,
+) -> impl Fn(SubscriptionSeed) -> actix::Recipient<crate::actors::messages::Publish> + Send + use<>
+{
+    let (environment, stall_limit) = (environment.clone(), config.stall_limit);
+    move |seed| {
+        let environment = environment.clone();
+        Subscription::start_in_arbiter(&thread, move |_| {
+            Subscription::new(seed, environment, stall_limit, stream.x_partial_max)
+        })
+        .recipient()
+    }
+}

@@ -1,0 +1,699 @@
+//! One session's life: it sends its solve to a worker for a quantum, announces what came of it, and
+//! asks for the next, until the engine finishes, a limit is reached, or nobody wants it any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture, SpawnHandle};
+use tokio::sync::oneshot;
+
+use crate::actors::announcer::Announcer;
+use crate::actors::messages::{
+    GetSessionStatus, ListenerGone, Publish, QuantumDone, ReadSolution, RunQuantum, SessionEnded,
+    SessionGrew, SessionSeed, SolutionState, SolutionUnavailable, StopSession, Subscribe,
+    SubscriptionSeed, WorkerFailure,
+};
+use crate::actors::solve::{QuantumReport, Report, Solve, StateReport};
+use crate::ids::{SessionId, SubscriptionId, SystemVersion};
+use crate::policy::convergence::Convergence;
+use crate::policy::remedy;
+use crate::policy::scheduling::Lane;
+use crate::protocol::frame::{
+    ConvergenceSignal, End, EndReason, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
+    Performance, Prepared, SessionOpened, Solution, StreamError, Warning, XPartial,
+};
+use crate::protocol::status::{SessionState, SessionStatus};
+use crate::protocol::stream_options::StreamOptions;
+use crate::protocol::timestamp::Timestamp;
+use crate::runtime::clock::Moment;
+use crate::runtime::config::NodeConfig;
+use crate::runtime::environment::Environment;
+use crate::runtime::event::Event;
+use crate::solver::analysis::Analysis;
+use crate::solver::change_tracker::XPartialMax;
+use crate::solver::engine::Engine;
+use crate::solver::options::{MethodName, PreconditionerName};
+use crate::solver::outcome::{Outcome, StopReason};
+
+/// Starts the actor behind a new listener and tells how to reach it.
+pub type StartSubscription = Box<dyn Fn(SubscriptionSeed) -> Recipient<Publish> + Send>;
+
+/// What `node` connects a session to.
+pub struct SessionLinks {
+    pub queue: Recipient<RunQuantum>,
+    pub ended: Recipient<SessionEnded>,
+    pub grew: Recipient<SessionGrew>,
+    pub start_subscription: StartSubscription,
+}
+
+/// Readers that may wait for one quantum to come home.
+const WAITING_READERS_MAX: usize = 256;
+/// States in a row below the threshold that count as converged.
+const CONSECUTIVE_STATES: u64 = 1;
+/// When a limit falls while a quantum is out, a short one is waited for so that its state is not lost.
+const RETURN_GRACE: Duration = Duration::from_millis(250);
+
+/// The actor that owns one `x`.
+pub struct Session {
+    id: SessionId,
+    environment: Environment,
+    heartbeat_interval: Duration,
+    quantum: Duration,
+    duration_max: Duration,
+    stream: StreamOptions,
+    links: SessionLinks,
+    announcer: Announcer,
+    facts: Facts,
+    solve: Whereabouts,
+    convergence: Convergence,
+    progress: LastProgress,
+    opened: Moment,
+    opened_at: Timestamp,
+    phase: Phase,
+    /// A session that was opened for a listener ends when the last one leaves.
+    is_attached: bool,
+    readers: Vec<oneshot::Sender<Result<SolutionState, SolutionUnavailable>>>,
+    newcomers: Vec<SubscriptionId>,
+    stoppers: Vec<oneshot::Sender<()>>,
+    memory_bytes: u64,
+    timers: Vec<SpawnHandle>,
+    beat_timer: Option<SpawnHandle>,
+    first_listener: Option<Subscribe>,
+    warnings: Vec<Warning>,
+}
+
+/// What does not change while the session runs, apart from the method in force.
+struct Facts {
+    analysis: Arc<Analysis>,
+    unknowns: usize,
+    nonzeros: usize,
+    tolerance: f64,
+    rhs_norm: f64,
+    residual_threshold: f64,
+    iterations_max: u64,
+    method_requested: MethodName,
+    method: MethodName,
+    preconditioner: PreconditionerName,
+    reasons: Vec<String>,
+}
+
+impl Facts {
+    fn of(engine: &Engine) -> Self {
+        Self {
+            analysis: Arc::new(engine.analysis().clone()),
+            unknowns: engine.system().order(),
+            nonzeros: engine.system().nonzeros(),
+            tolerance: engine.options().tolerance,
+            rhs_norm: engine.rhs_norm(),
+            residual_threshold: engine.residual_threshold(),
+            iterations_max: engine.options().iterations_max,
+            method_requested: engine.options().method,
+            method: engine.selection().method,
+            preconditioner: engine.selection().preconditioner,
+            reasons: engine.selection().reasons.clone(),
+        }
+    }
+
+    fn relative(&self, residual_norm: f64) -> f64 {
+        if self.rhs_norm > 0.0 { residual_norm / self.rhs_norm } else { residual_norm }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct LastProgress {
+    iteration: u64,
+    rate: Option<f64>,
+    states_below_threshold: u64,
+    flops: u64,
+}
+
+/// The solve travels; it is in exactly one place.
+enum Whereabouts {
+    Home(Box<Solve>),
+    Away(Lane),
+    /// It failed on the way, or is no longer needed.
+    Gone,
+}
+
+enum Phase {
+    Running,
+    /// A limit fell while the solve was away; end when it is back.
+    Ending(EndReason),
+    Ended {
+        reason: EndReason,
+        solution: Option<SolutionState>,
+    },
+}
+
+impl Session {
+    pub fn new(
+        seed: SessionSeed,
+        environment: Environment,
+        config: &NodeConfig,
+        links: SessionLinks,
+    ) -> Self {
+        let SessionSeed { session, engine, stream, warnings, listener } = seed;
+        let facts = Facts::of(&engine);
+        let solve = Box::new(Solve::new(*engine, stream.x_partial_max, stream.update_every));
+        let first_listener = listener
+            .map(|listener| Subscribe { listener, include_solution: stream.include_solution });
+        Self {
+            id: session,
+            heartbeat_interval: config.heartbeat_interval,
+            quantum: config.quantum,
+            duration_max: config.session_duration_max,
+            stream,
+            links,
+            announcer: Announcer::new(session, environment.clock.clone()),
+            convergence: Convergence::new(facts.residual_threshold),
+            facts,
+            memory_bytes: solve.memory_bytes(),
+            solve: Whereabouts::Home(solve),
+            progress: LastProgress::default(),
+            opened: environment.clock.now(),
+            opened_at: environment.clock.wall(),
+            phase: Phase::Running,
+            is_attached: first_listener.is_some(),
+            readers: Vec::new(),
+            newcomers: Vec::new(),
+            stoppers: Vec::new(),
+            timers: Vec::new(),
+            beat_timer: None,
+            first_listener,
+            warnings,
+            environment,
+        }
+    }
+
+    fn uptime(&self) -> Duration {
+        self.environment.clock.now().since(self.opened)
+    }
+
+    fn memory_usage_mb(&self) -> f64 {
+        self.memory_bytes as f64 / 1e6
+    }
+
+    // ---- solving ----
+
+    fn request_quantum(&mut self, ctx: &mut Context<Self>) {
+        match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
+            Whereabouts::Home(solve) => {
+                let lane = solve.lane();
+                self.solve = Whereabouts::Away(lane);
+                // One quantum is out per session, so the queue holds at most one of ours.
+                self.links.queue.do_send(RunQuantum {
+                    session: self.id,
+                    solve,
+                    lane,
+                    budget: self.quantum,
+                    asked_at: self.environment.clock.now(),
+                    reply_to: ctx.address().recipient(),
+                });
+            }
+            elsewhere @ (Whereabouts::Away(_) | Whereabouts::Gone) => self.solve = elsewhere,
+        }
+    }
+
+    fn take_home(&mut self, solve: Box<Solve>, report: QuantumReport) {
+        let memory_bytes = solve.memory_bytes();
+        if memory_bytes != self.memory_bytes {
+            self.memory_bytes = memory_bytes;
+            self.links.grew.do_send(SessionGrew { session: self.id, memory_bytes });
+        }
+        self.facts.method = solve.engine().selection().method;
+        self.facts.preconditioner = solve.engine().selection().preconditioner;
+        self.progress.iteration = solve.engine().iteration();
+        self.progress.flops = solve.flops();
+        self.solve = Whereabouts::Home(solve);
+        let bodies = report.reports.into_iter().map(|report| self.body_of(report)).collect();
+        self.announcer.announce(bodies);
+        self.serve_newcomers();
+    }
+
+    fn body_of(&mut self, report: Report) -> FrameBody {
+        match report {
+            Report::Prepared { description, took } => {
+                let event =
+                    Event::Prepared { session: self.id, description: description.clone(), took };
+                self.environment.recorder.record(event);
+                FrameBody::Prepared(Prepared {
+                    method: self.facts.method,
+                    preconditioner: self.facts.preconditioner,
+                    description,
+                    preparation_time_ms: milliseconds(took),
+                    memory_usage_mb: self.memory_usage_mb(),
+                })
+            }
+            Report::State(state) => FrameBody::IterationUpdate(self.update_of(state)),
+            Report::Switched(switch) => {
+                let (from, to) = (switch.from, switch.to);
+                let event = Event::MethodSwitched { session: self.id, from, to };
+                self.environment.recorder.record(event);
+                FrameBody::MethodChanged(MethodChanged {
+                    iteration: self.progress.iteration,
+                    from,
+                    to,
+                    preconditioner: self.facts.preconditioner,
+                    reason: switch.reason,
+                    residual_norm: self.convergence.residual_norm(),
+                })
+            }
+        }
+    }
+
+    fn update_of(&mut self, state: StateReport) -> IterationUpdate {
+        let observed = self.convergence.observe(state.iteration, state.residual_norm);
+        self.progress.rate = observed.rate.or(self.progress.rate);
+        self.progress.states_below_threshold = observed.states_below_threshold;
+        IterationUpdate {
+            iteration: state.iteration,
+            x_partial: XPartial { indices: state.changed_indices, values: state.changed_values },
+            residual_norm: state.residual_norm,
+            relative_residual: self.facts.relative(state.residual_norm),
+            convergence_rate: observed.rate,
+            skipped: 0,
+            performance: Performance {
+                iteration_time_ms: milliseconds(state.iteration_time),
+                memory_usage_mb: self.memory_usage_mb(),
+                flops: state.flops,
+            },
+        }
+    }
+
+    // ---- ending ----
+
+    /// Ends now if the solve is at home, else as soon as it is back, or after a grace without it.
+    fn end_soon(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
+        match (&self.phase, &self.solve) {
+            (Phase::Ended { .. }, _) => {}
+            (_, Whereabouts::Away(Lane::Short)) => {
+                self.phase = Phase::Ending(reason);
+                let grace = self.environment.clock.delay(RETURN_GRACE);
+                self.timers.push(ctx.run_later(grace, move |session, ctx| {
+                    session.end(reason, sentence(reason), ctx);
+                }));
+            }
+            (_, Whereabouts::Away(Lane::Heavy) | Whereabouts::Home(_) | Whereabouts::Gone) => {
+                self.end(reason, sentence(reason), ctx);
+            }
+        }
+    }
+
+    fn end_with_outcome(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
+        match outcome {
+            Outcome::Converged { .. } => {
+                self.end(EndReason::Converged, "the residual meets the tolerance".to_owned(), ctx);
+            }
+            Outcome::Stopped(stop) => {
+                if let Some(way_out) = remedy::way_out(&stop) {
+                    self.announcer.announce(vec![FrameBody::Error(StreamError {
+                        code: stop.code(),
+                        title: "the solve stopped without an answer".to_owned(),
+                        status: 422,
+                        detail: stop.to_string(),
+                        way_out: Some(way_out.to_owned()),
+                    })]);
+                }
+                self.end(end_reason(&stop), stop.to_string(), ctx);
+            }
+        }
+    }
+
+    fn end_with_failure(&mut self, failure: &WorkerFailure, ctx: &mut Context<Self>) {
+        self.announcer.announce(vec![FrameBody::Error(StreamError {
+            code: "internal_error",
+            title: "a solver worker failed".to_owned(),
+            status: 500,
+            detail: failure.message.clone(),
+            way_out: Some("try another method, and report this as a defect".to_owned()),
+        })]);
+        self.end(EndReason::InternalError, sentence(EndReason::InternalError), ctx);
+    }
+
+    fn end(&mut self, reason: EndReason, detail: String, ctx: &mut Context<Self>) {
+        if matches!(self.phase, Phase::Ended { .. }) {
+            return;
+        }
+        let solution = self.final_state(reason);
+        let residual_norm =
+            solution.as_ref().map(|state| state.residual_norm).or(self.convergence.residual_norm());
+        let mut bodies = Vec::new();
+        if let Some(residual_norm) = residual_norm {
+            bodies.push(FrameBody::ConvergenceSignal(ConvergenceSignal {
+                residual_threshold: self.facts.residual_threshold,
+                consecutive_iterations: CONSECUTIVE_STATES,
+                residual_norm,
+                iterations_below_threshold: self.progress.states_below_threshold,
+                converged: reason == EndReason::Converged,
+            }));
+        }
+        bodies.extend(solution.as_ref().map(|state| FrameBody::Solution(solution_of(state))));
+        bodies.push(FrameBody::End(End {
+            reason,
+            detail,
+            iterations: self.progress.iteration,
+            residual_norm,
+            relative_residual: residual_norm.map(|norm| self.facts.relative(norm)),
+            elapsed_ms: milliseconds(self.uptime()),
+            flops: self.progress.flops,
+        }));
+        self.announcer.announce(bodies);
+        self.close(reason, residual_norm, solution);
+        // A pending timer would keep the actor alive after its last handle is gone.
+        for timer in self.timers.drain(..).chain(self.beat_timer.take()) {
+            ctx.cancel_future(timer);
+        }
+    }
+
+    fn close(
+        &mut self,
+        reason: EndReason,
+        residual_norm: Option<f64>,
+        solution: Option<SolutionState>,
+    ) {
+        let (session, iteration) = (self.id, self.progress.iteration);
+        let event = Event::SessionEnded { session, reason, iteration, residual_norm };
+        self.environment.recorder.record(event);
+        self.memory_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
+        for reader in self.readers.drain(..) {
+            let answer = solution.clone().ok_or(SolutionUnavailable::NeverReached);
+            // A reader that has gone by now needs no answer.
+            let _ = reader.send(answer);
+        }
+        self.phase = Phase::Ended { reason, solution };
+        self.solve = Whereabouts::Gone;
+        let memory_bytes = self.memory_bytes;
+        self.links.ended.do_send(SessionEnded { session, memory_bytes });
+        self.release_stoppers();
+    }
+
+    /// The state to leave behind, if the solve is at home. A node that drains and a session that
+    /// nobody listens to any more leave none: it would delay the end for an answer nobody reads.
+    fn final_state(&mut self, reason: EndReason) -> Option<SolutionState> {
+        match reason {
+            EndReason::Draining | EndReason::Deleted => None,
+            _ => self.present_state(),
+        }
+    }
+
+    fn present_state(&mut self) -> Option<SolutionState> {
+        let Whereabouts::Home(solve) = &mut self.solve else { return None };
+        let engine = solve.engine_mut();
+        let residual_norm = engine.true_residual_norm();
+        let converged = matches!(engine.outcome(), Some(Outcome::Converged { .. }));
+        Some(SolutionState {
+            system_version: SystemVersion::default(),
+            iteration: engine.iteration(),
+            residual_norm,
+            relative_residual: self.facts.relative(residual_norm),
+            converged,
+            x: Arc::new(engine.solution().to_vec()),
+        })
+    }
+
+    fn release_stoppers(&mut self) {
+        if self.announcer.listeners() == 0 && matches!(self.phase, Phase::Ended { .. }) {
+            for stopper in self.stoppers.drain(..) {
+                let _ = stopper.send(());
+            }
+        }
+    }
+
+    // ---- listeners ----
+
+    fn join(&mut self, subscribe: Subscribe, ctx: &mut Context<Self>) {
+        let subscription = self.announcer.next_subscription();
+        let publish = (self.links.start_subscription)(SubscriptionSeed {
+            session: self.id,
+            subscription,
+            listener: subscribe.listener,
+            gone: ctx.address().recipient(),
+        });
+        self.announcer.add(subscription, publish, subscribe.include_solution);
+        self.newcomers.push(subscription);
+    }
+
+    /// Gives lossless listeners that came late the state from which the next updates go on.
+    fn serve_newcomers(&mut self) {
+        let newcomers = std::mem::take(&mut self.newcomers);
+        let is_lossless = self.stream.x_partial_max == XPartialMax::All;
+        if newcomers.is_empty() || !is_lossless || matches!(self.phase, Phase::Ended { .. }) {
+            return;
+        }
+        if let Some(state) = self.present_state() {
+            for subscription in newcomers {
+                let snapshot = FrameBody::Snapshot(solution_of(&state));
+                self.announcer.announce_to(subscription, snapshot);
+            }
+        }
+    }
+
+    fn announce_opening(&mut self) {
+        let facts = &self.facts;
+        let opened = SessionOpened {
+            analysis: Arc::clone(&facts.analysis),
+            method_requested: facts.method_requested,
+            method: facts.method,
+            preconditioner: facts.preconditioner,
+            reasons: facts.reasons.clone(),
+            tolerance: facts.tolerance,
+            residual_threshold: facts.residual_threshold,
+            rhs_norm: facts.rhs_norm,
+            max_iterations: facts.iterations_max,
+            time_budget_ms: self.stream.time_budget.map(|budget| budget.as_millis() as u64),
+            memory_usage_mb: self.memory_usage_mb(),
+            warnings: std::mem::take(&mut self.warnings),
+        };
+        self.announcer.announce(vec![FrameBody::SessionOpened(Box::new(opened))]);
+    }
+
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        if matches!(self.phase, Phase::Ended { .. }) {
+            return;
+        }
+        let silence = self.environment.clock.now().since(self.announcer.last_published());
+        let mut next = self.heartbeat_interval.saturating_sub(silence);
+        if next.is_zero() {
+            let uptime_ms = self.uptime().as_millis() as u64;
+            let iteration = self.progress.iteration;
+            self.announcer.announce(vec![FrameBody::Heartbeat(Heartbeat { iteration, uptime_ms })]);
+            self.environment.recorder.record(Event::HeartbeatSent { session: self.id });
+            next = self.heartbeat_interval;
+        }
+        self.beat_timer = Some(ctx.run_later(self.environment.clock.delay(next), Self::beat));
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.environment.recorder.record(Event::SessionOpened {
+            session: self.id,
+            unknowns: self.facts.unknowns,
+            nonzeros: self.facts.nonzeros,
+            method: self.facts.method,
+        });
+        self.announce_opening();
+        if let Some(first) = self.first_listener.take() {
+            self.join(first, ctx);
+            // It is there from the opening state on and needs no snapshot.
+            self.newcomers.clear();
+        }
+        let budget = self.stream.time_budget.filter(|&budget| budget <= self.duration_max);
+        let (limit, reason) = match budget {
+            Some(budget) => (budget, EndReason::TimeBudget),
+            None => (self.duration_max, EndReason::Expired),
+        };
+        let limit = self.environment.clock.delay(limit);
+        self.timers.push(ctx.run_later(limit, move |session, ctx| session.end_soon(reason, ctx)));
+        let first_beat = self.environment.clock.delay(self.heartbeat_interval);
+        self.beat_timer = Some(ctx.run_later(first_beat, Self::beat));
+        self.request_quantum(ctx);
+    }
+}
+
+impl Handler<QuantumDone> for Session {
+    type Result = ();
+
+    fn handle(&mut self, done: QuantumDone, ctx: &mut Self::Context) {
+        if matches!(self.phase, Phase::Ended { .. }) {
+            return;
+        }
+        let (solve, mut report) = match done.returned {
+            Ok(returned) => returned,
+            Err(failure) => return self.end_with_failure(&failure, ctx),
+        };
+        let outcome = report.outcome.take();
+        self.take_home(solve, report);
+        match (outcome, &self.phase) {
+            (Some(outcome), _) => self.end_with_outcome(outcome, ctx),
+            (None, &Phase::Ending(reason)) => self.end(reason, sentence(reason), ctx),
+            (None, Phase::Running | Phase::Ended { .. }) => {
+                self.answer_readers();
+                self.request_quantum(ctx);
+            }
+        }
+    }
+}
+
+impl Session {
+    fn answer_readers(&mut self) {
+        if self.readers.is_empty() {
+            return;
+        }
+        let answer = self.present_state().ok_or(SolutionUnavailable::NeverReached);
+        for reader in self.readers.drain(..) {
+            let _ = reader.send(answer.clone());
+        }
+    }
+}
+
+impl Handler<Subscribe> for Session {
+    type Result = ();
+
+    fn handle(&mut self, subscribe: Subscribe, ctx: &mut Self::Context) {
+        self.join(subscribe, ctx);
+    }
+}
+
+impl Handler<ListenerGone> for Session {
+    type Result = ();
+
+    fn handle(&mut self, gone: ListenerGone, ctx: &mut Self::Context) {
+        self.announcer.remove(gone.subscription);
+        self.newcomers.retain(|&newcomer| newcomer != gone.subscription);
+        if self.announcer.listeners() == 0 {
+            if self.is_attached {
+                self.end_soon(EndReason::ListenerGone, ctx);
+            }
+            self.release_stoppers();
+        }
+    }
+}
+
+impl Handler<StopSession> for Session {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, stop: StopSession, ctx: &mut Self::Context) -> Self::Result {
+        let (stopper, stopped) = oneshot::channel();
+        self.stoppers.push(stopper);
+        self.end_soon(stop.0, ctx);
+        self.release_stoppers();
+        Box::pin(async move {
+            // The sender is dropped unanswered only when the session itself is gone.
+            let _ = stopped.await;
+        })
+    }
+}
+
+impl Handler<ReadSolution> for Session {
+    type Result = ResponseFuture<Result<SolutionState, SolutionUnavailable>>;
+
+    fn handle(&mut self, _: ReadSolution, _: &mut Self::Context) -> Self::Result {
+        let answer = match (&self.phase, &self.solve) {
+            (Phase::Ended { solution, .. }, _) => {
+                solution.clone().ok_or(SolutionUnavailable::NeverReached)
+            }
+            (_, Whereabouts::Away(Lane::Heavy)) => Err(SolutionUnavailable::Preparing),
+            (_, Whereabouts::Away(Lane::Short)) => {
+                if self.readers.len() >= WAITING_READERS_MAX {
+                    Err(SolutionUnavailable::TooManyReaders { waiting: self.readers.len() })
+                } else {
+                    let (reader, answer) = oneshot::channel();
+                    self.readers.push(reader);
+                    return Box::pin(async move {
+                        answer.await.unwrap_or(Err(SolutionUnavailable::NeverReached))
+                    });
+                }
+            }
+            (_, Whereabouts::Home(_) | Whereabouts::Gone) => {
+                self.present_state().ok_or(SolutionUnavailable::NeverReached)
+            }
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Handler<GetSessionStatus> for Session {
+    type Result = actix::MessageResult<GetSessionStatus>;
+
+    fn handle(&mut self, _: GetSessionStatus, _: &mut Self::Context) -> Self::Result {
+        let residual_norm = self.convergence.residual_norm();
+        let (state, end_reason) = match &self.phase {
+            Phase::Running | Phase::Ending(_) => (SessionState::Running, None),
+            Phase::Ended { reason, .. } => (SessionState::Ended, Some(reason.as_str())),
+        };
+        actix::MessageResult(SessionStatus {
+            session_id: self.id,
+            state,
+            end_reason,
+            system_version: SystemVersion::default(),
+            sequence: self.announcer.sequence(),
+            opened_at: self.opened_at,
+            elapsed_ms: milliseconds(self.uptime()),
+            unknowns: self.facts.unknowns,
+            nonzeros: self.facts.nonzeros,
+            method: self.facts.method.as_str(),
+            preconditioner: self.facts.preconditioner.as_str(),
+            iteration: self.progress.iteration,
+            residual_norm,
+            relative_residual: residual_norm.map(|norm| self.facts.relative(norm)),
+            convergence_rate: self.progress.rate,
+            tolerance: self.facts.tolerance,
+            flops: self.progress.flops,
+            listeners: self.announcer.listeners(),
+            memory_usage_mb: self.memory_usage_mb(),
+        })
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn solution_of(state: &SolutionState) -> Solution {
+    Solution {
+        iteration: state.iteration,
+        residual_norm: state.residual_norm,
+        relative_residual: state.relative_residual,
+        converged: state.converged,
+        x: Arc::clone(&state.x),
+    }
+}
+
+fn end_reason(stop: &StopReason) -> EndReason {
+    match stop {
+        StopReason::IterationLimit { .. } => EndReason::MaxIterations,
+        StopReason::Breakdown { .. } => EndReason::Breakdown,
+        StopReason::Indefinite { .. } => EndReason::Indefinite,
+        StopReason::Diverged { .. } => EndReason::Diverged,
+        StopReason::Stagnated { .. } => EndReason::Stagnated,
+        StopReason::Singular { .. } => EndReason::Singular,
+        StopReason::PrecisionLimit { .. } => EndReason::PrecisionLimit,
+        StopReason::OutOfMemoryBudget { .. } => EndReason::MemoryBudget,
+    }
+}
+
+/// Ends that a limit or a client brings about, in a sentence.
+fn sentence(reason: EndReason) -> String {
+    let text = match reason {
+        EndReason::TimeBudget => "the time budget is spent",
+        EndReason::Expired => "the session reached its longest duration",
+        EndReason::Deleted => "the session was deleted",
+        EndReason::ListenerGone => "nobody listens any more",
+        EndReason::Draining => "the node is shutting down",
+        EndReason::SlowListener => "the listener took nothing for longer than the stall limit",
+        EndReason::InternalError => "a solver worker failed",
+        EndReason::Converged
+        | EndReason::MaxIterations
+        | EndReason::Breakdown
+        | EndReason::Indefinite
+        | EndReason::Diverged
+        | EndReason::Stagnated
+        | EndReason::Singular
+        | EndReason::PrecisionLimit
+        | EndReason::MemoryBudget => "the solve ended",
+    };
+    text.to_owned()
+}

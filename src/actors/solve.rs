@@ -1,0 +1,181 @@
+//! The travelling part of a session: its engine, and what decides which of the engine's states are
+//! announced. One owned value that moves between a session and a worker.
+
+use std::time::Duration;
+
+use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
+use crate::policy::scheduling::{self, Lane};
+use crate::runtime::stopwatch::Stopwatch;
+use crate::solver::change_tracker::{ChangeTracker, XPartialMax};
+use crate::solver::engine::Engine;
+use crate::solver::outcome::{MethodSwitch, Outcome, Progress, Step, Work};
+
+/// An engine and what its listeners were told of it.
+pub struct Solve {
+    engine: Engine,
+    changes: ChangeTracker,
+    update_every: UpdateEvery,
+    since: SinceAnnounced,
+    time_since: Duration,
+    flops: u64,
+    announced: Option<u64>,
+}
+
+/// Something worth announcing that happened in a quantum.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    Prepared { description: String, took: Duration },
+    State(StateReport),
+    Switched(MethodSwitch),
+}
+
+/// A state of the iteration with the residual measured for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StateReport {
+    pub iteration: u64,
+    /// `‖b − A x‖₂`, true.
+    pub residual_norm: f64,
+    pub changed_indices: Vec<u32>,
+    pub changed_values: Vec<f64>,
+    /// Mean over the iterations since the last announced state.
+    pub iteration_time: Duration,
+    /// Operations since the session opened.
+    pub flops: u64,
+}
+
+/// What a quantum did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantumReport {
+    pub reports: Vec<Report>,
+    pub outcome: Option<Outcome>,
+    pub took: Duration,
+}
+
+/// A quantum ends when it has this much to announce, so that a listener's queue can hold it.
+const REPORTS_MAX: usize = 128;
+
+impl Solve {
+    /// Starts from the engine's opening `x`, which every listener knows (zero, or the guess).
+    pub fn new(mut engine: Engine, x_partial: XPartialMax, update_every: UpdateEvery) -> Self {
+        let changes = ChangeTracker::new(engine.solution(), x_partial);
+        Self {
+            engine,
+            changes,
+            update_every,
+            since: SinceAnnounced::default(),
+            time_since: Duration::ZERO,
+            flops: 0,
+            announced: None,
+        }
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Operations since the session opened.
+    pub fn flops(&self) -> u64 {
+        self.flops
+    }
+
+    pub fn memory_bytes(&self) -> u64 {
+        self.engine.memory_bytes() + self.changes.memory_bytes()
+    }
+
+    /// The queue for the next quantum.
+    pub fn lane(&self) -> Lane {
+        scheduling::lane(self.engine.next_step_work())
+    }
+
+    /// Steps until the budget is spent, the engine has finished, the next step belongs into another
+    /// lane, or there is enough to announce. Always does at least one step.
+    pub fn run(&mut self, budget: Duration, stopwatch: &mut Stopwatch) -> QuantumReport {
+        let mut reports = Vec::new();
+        let lane = self.lane();
+        if self.announced.is_none() {
+            self.announce(None, stopwatch, &mut reports);
+        }
+        let outcome = loop {
+            if let Some(outcome) = self.step(stopwatch, &mut reports) {
+                break Some(outcome);
+            }
+            let spent = stopwatch.elapsed() >= budget || reports.len() >= REPORTS_MAX;
+            if spent || self.lane() != lane {
+                break None;
+            }
+        };
+        QuantumReport { reports, outcome, took: stopwatch.elapsed() }
+    }
+
+    fn step(&mut self, stopwatch: &mut Stopwatch, reports: &mut Vec<Report>) -> Option<Outcome> {
+        match self.engine.step() {
+            Step::Prepared(preparation) => {
+                self.flops += preparation.work.flops;
+                let took = stopwatch.lap(preparation.work);
+                reports.push(Report::Prepared { description: preparation.description, took });
+                None
+            }
+            Step::Iterated(progress) => {
+                self.note_iteration(progress, stopwatch);
+                let announce_work = self.announce_work(progress);
+                if self.update_every.is_due(self.since, announce_work) {
+                    self.announce(Some(progress), stopwatch, reports);
+                }
+                None
+            }
+            Step::Switched(switch) => {
+                reports.push(Report::Switched(switch));
+                None
+            }
+            Step::Finished(outcome) => {
+                if self.announced != Some(self.engine.iteration()) {
+                    self.announce(None, stopwatch, reports);
+                }
+                Some(outcome)
+            }
+        }
+    }
+
+    fn note_iteration(&mut self, progress: Progress, stopwatch: &mut Stopwatch) {
+        self.flops += progress.work.flops;
+        self.time_since += stopwatch.lap(progress.work);
+        self.since.iterations += 1;
+        self.since.work += progress.work;
+    }
+
+    fn announce_work(&self, progress: Progress) -> Work {
+        if progress.residual_is_true { Work::default() } else { self.engine.announce_work() }
+    }
+
+    fn announce(
+        &mut self,
+        progress: Option<Progress>,
+        stopwatch: &mut Stopwatch,
+        reports: &mut Vec<Report>,
+    ) {
+        let measured = progress.filter(|progress| progress.residual_is_true);
+        let (residual_norm, work) = match measured {
+            Some(progress) => (progress.residual_norm, Work::default()),
+            None => (self.engine.true_residual_norm(), self.engine.announce_work()),
+        };
+        let (changed_indices, changed_values) = self.changes.take(self.engine.solution());
+        self.flops += work.flops;
+        stopwatch.lap(work);
+        let iterations = u32::try_from(self.since.iterations).unwrap_or(u32::MAX).max(1);
+        reports.push(Report::State(StateReport {
+            iteration: self.engine.iteration(),
+            residual_norm,
+            changed_indices,
+            changed_values,
+            iteration_time: self.time_since / iterations,
+            flops: self.flops,
+        }));
+        self.announced = Some(self.engine.iteration());
+        self.since = SinceAnnounced::default();
+        self.time_since = Duration::ZERO;
+    }
+}
