@@ -15,7 +15,12 @@ pub struct SessionId(Uuid);
 impl SessionId {
     /// The version 4 UUID made of these 128 random bits.
     pub fn from_random_bits(bits: u128) -> Self {
-        Self(uuid::Builder::from_u128(bits).with_version(uuid::Version::Random).into_uuid())
+        Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
+    }
+
+    /// The hyphenated form, written into `place`.
+    pub fn hyphenated(self, place: &mut [u8; 36]) -> &[u8] {
+        self.0.hyphenated().encode_lower(place).as_bytes()
     }
 }
 

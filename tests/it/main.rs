@@ -1,1 +1,2 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
+mod wire;

@@ -1,0 +1,697 @@
+//! A pull reader over one JSON text: streams number arrays straight into vectors, keeps a JSON
+//! pointer to where it stands, and goes on after a value of the wrong type so that one answer can
+//! name several faults. Syntax errors end the reading.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::protocol::json::number::NumberToken;
+
+/// Deepest nesting accepted; a system needs four levels.
+const DEPTH_MAX: usize = 64;
+/// Most members accepted in an object that is read.
+const MEMBERS_MAX: usize = 256;
+/// Most faults that are kept; further ones are counted.
+const FAULTS_MAX: usize = 32;
+/// Longest piece of a faulty value that is quoted back, in characters.
+const QUOTED_MAX: usize = 40;
+
+/// A text that is not JSON (RFC 8259).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail} at line {line}, column {column}")]
+pub struct Malformed {
+    /// JSON pointer to the value that was being read.
+    pub pointer: String,
+    /// Counts from 1.
+    pub line: usize,
+    /// In bytes, counts from 1.
+    pub column: usize,
+    pub detail: String,
+}
+
+/// A value that is JSON, but not what its place needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// JSON pointer (RFC 6901) to the value; empty for the whole text.
+    pub pointer: String,
+    pub expected: String,
+    pub found: String,
+}
+
+/// The faults found so far, bounded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    list: Vec<Fault>,
+    omitted: u64,
+}
+
+impl Faults {
+    pub fn push(&mut self, fault: Fault) {
+        if self.list.len() < FAULTS_MAX {
+            self.list.push(fault);
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The first faults, in the order in which they were found.
+    pub fn list(&self) -> &[Fault] {
+        &self.list
+    }
+
+    /// How many more there were.
+    pub fn omitted(&self) -> u64 {
+        self.omitted
+    }
+}
+
+/// What kind of value comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Boolean,
+    Null,
+}
+
+/// Reads one JSON text from front to back.
+pub struct JsonReader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    pointer: String,
+    pub faults: Faults,
+}
+
+impl<'a> JsonReader<'a> {
+    /// A reader at the start of `text`, whose pointers begin with `pointer`.
+    pub fn new(text: &'a str, pointer: &str) -> Self {
+        let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        Self { text, at, depth: 0, pointer: pointer.to_owned(), faults: Faults::default() }
+    }
+
+    /// Checks that nothing follows the value that was read.
+    pub fn finish(&mut self) -> Result<(), Malformed> {
+        self.skip_space();
+        if self.at == self.text.len() {
+            return Ok(());
+        }
+        Err(self.malformed("expected the end of the text after the first value"))
+    }
+
+    /// JSON pointer to the value being read.
+    pub fn pointer(&self) -> &str {
+        &self.pointer
+    }
+
+    /// Records a fault of the value being read.
+    pub fn fault(&mut self, expected: impl Into<String>, found: impl Into<String>) {
+        let pointer = self.pointer.clone();
+        self.faults.push(Fault { pointer, expected: expected.into(), found: found.into() });
+    }
+
+    /// Tells the kind of the next value without reading it.
+    pub fn peek(&mut self) -> Result<Kind, Malformed> {
+        self.skip_space();
+        match self.byte() {
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b'"') => Ok(Kind::String),
+            Some(b'-' | b'0'..=b'9') if self.number_token().is_some() => Ok(Kind::Number),
+            Some(b't') if self.rest().starts_with("true") => Ok(Kind::Boolean),
+            Some(b'f') if self.rest().starts_with("false") => Ok(Kind::Boolean),
+            Some(b'n') if self.rest().starts_with("null") => Ok(Kind::Null),
+            _ => Err(self.no_value_here()),
+        }
+    }
+
+    /// Tells the kind of the first item of the array that is next; `None` where there is no array, or
+    /// an empty one.
+    pub fn peek_first_item(&mut self) -> Result<Option<Kind>, Malformed> {
+        if self.peek()? != Kind::Array {
+            return Ok(None);
+        }
+        let start = self.at;
+        self.at += 1;
+        self.skip_space();
+        let kind = if self.byte() == Some(b']') { Ok(None) } else { self.peek().map(Some) };
+        self.at = start;
+        kind
+    }
+
+    /// Reads an object, calling `member` with the reader at each member's value; it must read or
+    /// [`skip`](Self::skip) that value. Anything else is a fault and is skipped; then the answer is
+    /// `false`.
+    pub fn object(
+        &mut self,
+        expected: &str,
+        mut member: impl FnMut(&mut Self, &str) -> Result<(), Malformed>,
+    ) -> Result<bool, Malformed> {
+        if self.peek()? != Kind::Object {
+            self.wrong(expected)?;
+            return Ok(false);
+        }
+        let mut seen = BTreeSet::new();
+        self.members(|reader, name| {
+            if seen.len() == MEMBERS_MAX {
+                return Err(reader.malformed("more than 256 members in one object"));
+            }
+            if !seen.insert(name.clone()) {
+                reader.fault("each member once", "a second value for it");
+                return reader.skip();
+            }
+            member(reader, &name)
+        })?;
+        Ok(true)
+    }
+
+    /// Reads an array, calling `item` with the reader at each item. Anything else is a fault and is
+    /// skipped; then the answer is `false`.
+    pub fn array(
+        &mut self,
+        expected: &str,
+        item: impl FnMut(&mut Self, usize) -> Result<(), Malformed>,
+    ) -> Result<bool, Malformed> {
+        if self.peek()? != Kind::Array {
+            self.wrong(expected)?;
+            return Ok(false);
+        }
+        self.items(item)?;
+        Ok(true)
+    }
+
+    /// Reads an array of finite numbers into a vector of that many entries; entries of the wrong type
+    /// are faults, each with its own pointer. `None` where it is no array at all.
+    pub fn numbers(&mut self) -> Result<Option<Vec<f64>>, Malformed> {
+        self.list("a finite number", |token| {
+            let value = token.to_f64();
+            value.is_finite().then_some(value)
+        })
+    }
+
+    /// Reads an array of indices, as [`numbers`](Self::numbers) does.
+    pub fn indices(&mut self) -> Result<Option<Vec<u32>>, Malformed> {
+        self.list("an integer from 0 to 4294967295", |token| u32::try_from(token.to_u64()?).ok())
+    }
+
+    /// Reads one finite number.
+    pub fn number(&mut self) -> Result<Option<f64>, Malformed> {
+        if self.peek()? != Kind::Number {
+            return self.wrong("a number").map(|()| None);
+        }
+        let token = self.take_number();
+        let value = token.to_f64();
+        if value.is_infinite() {
+            self.fault("a number that a 64-bit float can hold", token.text());
+            return Ok(None);
+        }
+        Ok(Some(value))
+    }
+
+    /// Reads one whole number within `range`.
+    pub fn integer(
+        &mut self,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Malformed> {
+        let expected = match *range.end() {
+            u64::MAX => format!("an integer of at least {}", range.start()),
+            end => format!("an integer from {} to {end}", range.start()),
+        };
+        if self.peek()? != Kind::Number {
+            return self.wrong(&expected).map(|()| None);
+        }
+        let token = self.take_number();
+        let value = token.to_u64().filter(|value| range.contains(value));
+        if value.is_none() {
+            self.fault(expected, token.text());
+        }
+        Ok(value)
+    }
+
+    /// Reads one string.
+    pub fn string(&mut self, expected: &str) -> Result<Option<Cow<'a, str>>, Malformed> {
+        if self.peek()? != Kind::String {
+            return self.wrong(expected).map(|()| None);
+        }
+        self.take_string().map(Some)
+    }
+
+    /// Reads one boolean.
+    pub fn boolean(&mut self) -> Result<Option<bool>, Malformed> {
+        if self.peek()? != Kind::Boolean {
+            return self.wrong("true or false").map(|()| None);
+        }
+        let value = self.byte() == Some(b't');
+        self.at += if value { 4 } else { 5 };
+        Ok(Some(value))
+    }
+
+    /// Reads `null` if it is next, and tells whether it was.
+    pub fn null(&mut self) -> Result<bool, Malformed> {
+        let is_null = self.peek()? == Kind::Null;
+        self.at += if is_null { 4 } else { 0 };
+        Ok(is_null)
+    }
+
+    /// Records that the next value is not what its place needs, and skips it.
+    pub fn wrong(&mut self, expected: &str) -> Result<(), Malformed> {
+        let found = self.describe()?;
+        self.fault(expected, found);
+        self.skip()
+    }
+
+    /// Skips the next value, checking its syntax.
+    pub fn skip(&mut self) -> Result<(), Malformed> {
+        match self.peek()? {
+            Kind::Object => self.members(|reader, _| reader.skip()),
+            Kind::Array => self.items(|reader, _| reader.skip()),
+            Kind::String => self.take_string().map(drop),
+            Kind::Number => {
+                self.take_number();
+                Ok(())
+            }
+            Kind::Boolean => self.boolean().map(drop),
+            Kind::Null => self.null().map(drop),
+        }
+    }
+
+    /// The next value in words, for a fault; long ones are cut.
+    pub fn describe(&mut self) -> Result<String, Malformed> {
+        let kind = self.peek()?;
+        let start = self.at;
+        Ok(match kind {
+            Kind::Object => "an object".to_owned(),
+            Kind::Array => "an array".to_owned(),
+            Kind::Boolean | Kind::Null => {
+                self.rest().chars().take_while(char::is_ascii_alphabetic).collect()
+            }
+            Kind::Number => cut(self.take_number().text()),
+            Kind::String => format!("the string \"{}\"", cut(&self.take_string()?)),
+        })
+        .inspect(|_| self.at = start)
+    }
+
+    fn list<T: Default>(
+        &mut self,
+        expected: &str,
+        convert: impl Fn(NumberToken<'a>) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, Malformed> {
+        if self.peek()? != Kind::Array {
+            self.wrong("an array")?;
+            return Ok(None);
+        }
+        let mut list = Vec::new();
+        self.at += 1;
+        self.skip_space();
+        if self.byte() == Some(b']') {
+            self.at += 1;
+            return Ok(Some(list));
+        }
+        loop {
+            self.skip_space();
+            match self.number_token() {
+                Some(token) => {
+                    self.at += token.text().len();
+                    let value = convert(token).unwrap_or_else(|| {
+                        self.fault_at(list.len(), expected, cut(token.text()));
+                        T::default()
+                    });
+                    list.push(value);
+                }
+                None => {
+                    self.within(list.len(), |reader| reader.wrong(expected))?;
+                    list.push(T::default());
+                }
+            }
+            self.skip_space();
+            match self.byte() {
+                Some(b',') => self.at += 1,
+                Some(b']') => break,
+                _ => return Err(self.malformed("expected `,` or `]` after an array entry")),
+            }
+        }
+        self.at += 1;
+        Ok(Some(list))
+    }
+
+    fn fault_at(&mut self, index: usize, expected: &str, found: String) {
+        let pointer = format!("{}/{index}", self.pointer);
+        self.faults.push(Fault { pointer, expected: expected.to_owned(), found });
+    }
+
+    fn within<T>(
+        &mut self,
+        segment: impl std::fmt::Display,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        use std::fmt::Write;
+        let mark = self.pointer.len();
+        write!(self.pointer, "/{segment}").expect("a string takes all that fits in memory");
+        let result = read(self);
+        self.pointer.truncate(mark);
+        result
+    }
+
+    fn members(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.nested(b'}', |reader, _| {
+            if reader.byte() != Some(b'"') {
+                return Err(reader.malformed("expected a member name in double quotes"));
+            }
+            let name = reader.take_string()?;
+            reader.skip_space();
+            if reader.byte() != Some(b':') {
+                return Err(reader.malformed("expected `:` after a member name"));
+            }
+            reader.at += 1;
+            let escaped = name.replace('~', "~0").replace('/', "~1");
+            reader.within(cut(&escaped), |reader| member(reader, name))
+        })
+    }
+
+    fn items(
+        &mut self,
+        mut item: impl FnMut(&mut Self, usize) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.nested(b']', |reader, index| reader.within(index, |reader| item(reader, index)))
+    }
+
+    /// Reads what stands between brackets, separated by commas; stands at the opening one.
+    fn nested(
+        &mut self,
+        closing: u8,
+        mut part: impl FnMut(&mut Self, usize) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        if self.depth == DEPTH_MAX {
+            return Err(self.malformed("nested more than 64 deep"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.skip_space();
+        let mut index = 0;
+        while index > 0 || self.byte() != Some(closing) {
+            self.skip_space();
+            part(self, index)?;
+            index += 1;
+            self.skip_space();
+            match self.byte() {
+                Some(b',') => self.at += 1,
+                Some(byte) if byte == closing => break,
+                _ => {
+                    let closing = char::from(closing);
+                    return Err(self.malformed(format!("expected `,` or `{closing}`")));
+                }
+            }
+        }
+        self.at += 1;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn number_token(&self) -> Option<NumberToken<'a>> {
+        NumberToken::at_start_of(self.rest())
+    }
+
+    fn take_number(&mut self) -> NumberToken<'a> {
+        let token = self.number_token().expect("a number was seen here");
+        self.at += token.text().len();
+        token
+    }
+
+    fn take_string(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        self.at += 1;
+        let mut text = Cow::Borrowed("");
+        loop {
+            let rest = self.rest();
+            let plain = rest
+                .bytes()
+                .position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+                .ok_or_else(|| self.malformed("the text ends inside a string"))?;
+            text = if text.is_empty() {
+                Cow::Borrowed(&rest[..plain])
+            } else {
+                Cow::Owned(text.into_owned() + &rest[..plain])
+            };
+            self.at += plain + 1;
+            match rest.as_bytes()[plain] {
+                b'"' => return Ok(text),
+                b'\\' => text.to_mut().push(self.take_escape()?),
+                _ => return Err(self.malformed("a string holds a bare control character")),
+            }
+        }
+    }
+
+    fn take_escape(&mut self) -> Result<char, Malformed> {
+        let escape = self.byte();
+        self.at += 1;
+        Ok(match escape {
+            Some(quoted @ (b'"' | b'\\' | b'/')) => char::from(quoted),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => return self.take_unicode_escape(),
+            _ => {
+                self.at -= 1;
+                return Err(self.malformed("unknown escape in a string"));
+            }
+        })
+    }
+
+    fn take_unicode_escape(&mut self) -> Result<char, Malformed> {
+        let first = self.take_hex4()?;
+        if !(0xd800..0xdc00).contains(&first) {
+            return char::from_u32(first).ok_or_else(|| self.malformed("half a surrogate pair"));
+        }
+        if !self.rest().starts_with("\\u") {
+            return Err(self.malformed("half a surrogate pair"));
+        }
+        self.at += 2;
+        let second = self.take_hex4()?;
+        if !(0xdc00..0xe000).contains(&second) {
+            return Err(self.malformed("half a surrogate pair"));
+        }
+        let scalar = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        Ok(char::from_u32(scalar).expect("a surrogate pair names a scalar value"))
+    }
+
+    fn take_hex4(&mut self) -> Result<u32, Malformed> {
+        let digits = self.text.as_bytes().get(self.at..self.at + 4);
+        let value = digits.and_then(|digits| {
+            digits
+                .iter()
+                .try_fold(0, |value, &digit| Some(value * 16 + char::from(digit).to_digit(16)?))
+        });
+        let value = value.ok_or_else(|| self.malformed("expected four hexadecimal digits"))?;
+        self.at += 4;
+        Ok(value)
+    }
+
+    fn no_value_here(&self) -> Malformed {
+        let word: String = self
+            .rest()
+            .chars()
+            .take_while(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '+' | '.'))
+            .take(QUOTED_MAX)
+            .collect();
+        match word.trim_start_matches(['-', '+']).to_ascii_lowercase().as_str() {
+            "nan" | "infinity" | "inf" => self.malformed(format!(
+                "`{word}` is not JSON and cannot be an entry of a system: numbers must be finite"
+            )),
+            "" if self.at == self.text.len() => {
+                self.malformed("the text ends where a value must be")
+            }
+            "" => self.malformed(match self.rest().chars().next() {
+                Some('\'') => "strings stand in double quotes".to_owned(),
+                Some(found @ (']' | '}' | ',')) => format!("expected a value, found `{found}`"),
+                found => format!("expected a value, found {found:?}"),
+            }),
+            _ => self.malformed(format!("`{word}` is no JSON value")),
+        }
+    }
+
+    fn malformed(&self, detail: impl Into<String>) -> Malformed {
+        let read = &self.text.as_bytes()[..self.at.min(self.text.len())];
+        let line_start = read.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        Malformed {
+            pointer: self.pointer.clone(),
+            line: 1 + read.iter().filter(|&&byte| byte == b'\n').count(),
+            column: 1 + read.len() - line_start,
+            detail: detail.into(),
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn malformed(text: &str) -> Option<Malformed> {
+        let mut reader = JsonReader::new(text, "");
+        reader.skip().and_then(|()| reader.finish()).err()
+    }
+
+    #[test]
+    fn malformed_texts_are_located() {
+        for (text, expected) in [
+            ("", "the text ends where a value must be at line 1, column 1"),
+            ("{\"a\": 1,}", "expected a member name in double quotes at line 1, column 9"),
+            ("[1,\n 2,]", "expected a value, found `]` at line 2, column 4"),
+            ("[1 2]", "expected `,` or `]` at line 1, column 4"),
+            ("{'a': 1}", "expected a member name in double quotes at line 1, column 2"),
+            ("[1] 2", "expected the end of the text after the first value at line 1, column 5"),
+            ("\"abc", "the text ends inside a string at line 1, column 2"),
+            ("[\"\\x\"]", "unknown escape in a string at line 1, column 4"),
+            ("\"\\ud800\"", "half a surrogate pair at line 1, column 8"),
+            ("[01]", "`01` is no JSON value at line 1, column 2"),
+            ("[True]", "`True` is no JSON value at line 1, column 2"),
+        ] {
+            assert_eq!(malformed(text).map(|fault| fault.to_string()).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn not_a_number_is_named_as_such_with_its_place() {
+        let mut reader = JsonReader::new("[1, NaN]", "/vector");
+        let fault = reader.numbers().unwrap_err();
+        assert_eq!(fault.pointer, "/vector/1");
+        assert!(fault.detail.contains("numbers must be finite"), "{fault}");
+    }
+
+    #[test]
+    fn wrong_entries_are_all_named_and_reading_goes_on() {
+        let mut reader = JsonReader::new(r#"{"a": [0, -1, 1.5, "x", 4294967296], "b": 7}"#, "");
+        let mut last = None;
+        reader
+            .object("an object", |reader, name| {
+                match name {
+                    "a" => assert_eq!(reader.indices()?.map(|list| list.len()), Some(5)),
+                    _ => last = reader.integer(0..=9)?,
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(last, Some(7));
+        let places: Vec<_> =
+            reader.faults.list().iter().map(|f| (f.pointer.as_str(), f.found.as_str())).collect();
+        let expected =
+            [("/a/1", "-1"), ("/a/2", "1.5"), ("/a/3", "the string \"x\""), ("/a/4", "4294967296")];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn nesting_and_faults_are_bounded() {
+        assert!(malformed(&"[".repeat(100_000)).unwrap().detail.contains("64 deep"));
+        let mut reader = JsonReader::new(
+            "[-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1,-1]",
+            "",
+        );
+        reader.indices().unwrap();
+        assert_eq!((reader.faults.list().len(), reader.faults.omitted()), (32, 2));
+    }
+
+    #[test]
+    fn a_repeated_member_is_a_fault() {
+        let mut reader = JsonReader::new(r#"{"a": 1, "a": 2}"#, "");
+        let mut values = vec![];
+        reader
+            .object("an object", |reader, _| {
+                values.extend(reader.number()?);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(values, [1.0]);
+        assert_eq!(reader.faults.list()[0].pointer, "/a");
+    }
+
+    fn json_like() -> impl Strategy<Value = String> {
+        let token = prop_oneof![
+            prop::sample::select(vec![
+                "{",
+                "}",
+                "[",
+                "]",
+                ",",
+                ":",
+                "\"a\"",
+                "\"\\n\"",
+                "\"\\u00e9\"",
+                "\"\\ud83d\\ude00\"",
+                "null",
+                "true",
+                "false",
+                " ",
+                "\n",
+                "1",
+                "-0",
+                "2.5e3",
+                "01",
+                "1.",
+                "\"",
+                "\\",
+                "tru",
+            ])
+            .prop_map(str::to_owned),
+            "\\PC",
+        ];
+        prop::collection::vec(token, 0..14).prop_map(|tokens| tokens.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn what_serde_json_accepts_is_accepted_and_nothing_else(text in json_like()) {
+            let expected = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            prop_assert_eq!(malformed(&text).is_none(), expected, "{}", text);
+        }
+
+        #[test]
+        fn strings_read_as_serde_json_reads_them(text in any::<String>()) {
+            let quoted = serde_json::to_string(&text).unwrap();
+            let mut reader = JsonReader::new(&quoted, "");
+            prop_assert_eq!(reader.string("a string").unwrap().unwrap(), text);
+        }
+
+        #[test]
+        fn lists_read_back(values in prop::collection::vec(any::<f64>(), 0..50)) {
+            let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+            let text = serde_json::to_string(&values).unwrap();
+            let mut reader = JsonReader::new(&text, "");
+            prop_assert_eq!(reader.numbers().unwrap().unwrap(), values);
+            prop_assert!(reader.faults.is_empty());
+        }
+    }
+}

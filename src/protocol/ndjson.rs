@@ -1,0 +1,219 @@
+//! Frames as JSON, one line each. The field names are the plan's (2.3, 3.3) where it has the frame.
+
+use bytes::Bytes;
+
+use crate::protocol::frame::{
+    ConvergenceSignal, End, Frame, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
+    Performance, Prepared, SessionOpened, Solution, StreamError, Warning, XPartial,
+};
+use crate::protocol::json::{JsonObject, write_f64, write_string, write_u64};
+
+/// The frame's line, its newline included. A solution of n entries is about 20 n bytes: stream that
+/// with [`FrameText`](crate::protocol::frame_text::FrameText) instead.
+pub fn line(frame: &Frame) -> Bytes {
+    let mut out = Vec::with_capacity(1024);
+    write_frame(&mut out, frame);
+    out.push(b'\n');
+    Bytes::from(out)
+}
+
+/// Appends the frame as one JSON object without a line break inside.
+pub fn write_frame(out: &mut Vec<u8>, frame: &Frame) {
+    let mut object = open(out, frame);
+    match &frame.body {
+        FrameBody::SessionOpened(opened) => write_opened(&mut object, opened),
+        FrameBody::Prepared(prepared) => write_prepared(&mut object, prepared),
+        FrameBody::IterationUpdate(update) => write_update(&mut object, update),
+        FrameBody::MethodChanged(change) => write_method_changed(&mut object, change),
+        FrameBody::ConvergenceSignal(signal) => write_signal(&mut object, signal),
+        FrameBody::Solution(solution) | FrameBody::Snapshot(solution) => {
+            write_solution_state(&mut object, solution);
+            object.array("x", solution.x.iter(), |out, &value| write_f64(out, value));
+        }
+        FrameBody::Heartbeat(heartbeat) => write_heartbeat(&mut object, heartbeat),
+        FrameBody::Error(error) => write_error(&mut object, error),
+        FrameBody::End(end) => write_end(&mut object, end),
+    }
+    object.close();
+}
+
+/// Appends a solution frame up to and without its first entry, as `…,"x":[`.
+pub fn write_solution_head(out: &mut Vec<u8>, frame: &Frame, solution: &Solution) {
+    let mut object = open(out, frame);
+    write_solution_state(&mut object, solution);
+    object.member("x").push(b'[');
+}
+
+/// What follows the last entry of a solution frame.
+pub const SOLUTION_TAIL: &[u8] = b"]}";
+
+fn open<'a>(out: &'a mut Vec<u8>, frame: &Frame) -> JsonObject<'a> {
+    let Frame { session_id, sequence, timestamp, system_version, body } = frame;
+    let mut object = JsonObject::open(out);
+    let mut id = [0; 36];
+    object
+        .plain_text("type", body.type_name().as_bytes())
+        .plain_text("session_id", session_id.hyphenated(&mut id))
+        .integer("sequence", sequence.0)
+        .plain_text("timestamp", &timestamp.rfc3339())
+        .integer("system_version", system_version.0);
+    object
+}
+
+fn write_opened(object: &mut JsonObject<'_>, opened: &SessionOpened) {
+    let SessionOpened {
+        analysis,
+        method_requested,
+        method,
+        preconditioner,
+        reasons,
+        tolerance,
+        residual_threshold,
+        rhs_norm,
+        max_iterations,
+        time_budget_ms,
+        memory_usage_mb,
+        warnings,
+    } = opened;
+    object
+        .text("method_requested", method_requested.as_str())
+        .text("method", method.as_str())
+        .text("preconditioner", preconditioner.as_str())
+        .array("reasons", reasons, |out, reason| write_string(out, reason))
+        .number("tolerance", *tolerance)
+        .number("residual_threshold", *residual_threshold)
+        .number("rhs_norm", *rhs_norm)
+        .integer("max_iterations", *max_iterations)
+        .optional_integer("time_budget_ms", *time_budget_ms)
+        .number("memory_usage_mb", *memory_usage_mb)
+        .array("warnings", warnings, write_warning);
+    serde_json::to_writer(object.member("analysis"), analysis.as_ref())
+        .expect("an analysis holds plain values and a vector takes all bytes");
+}
+
+/// Appends one warning as an object.
+pub fn write_warning(out: &mut Vec<u8>, warning: &Warning) {
+    let Warning { pointer, detail } = warning;
+    let mut object = JsonObject::open(out);
+    object.text("pointer", pointer).text("detail", detail);
+    object.close();
+}
+
+fn write_prepared(object: &mut JsonObject<'_>, prepared: &Prepared) {
+    let Prepared { method, preconditioner, description, preparation_time_ms, memory_usage_mb } =
+        prepared;
+    object
+        .text("method", method.as_str())
+        .text("preconditioner", preconditioner.as_str())
+        .text("description", description)
+        .number("preparation_time_ms", *preparation_time_ms)
+        .number("memory_usage_mb", *memory_usage_mb);
+}
+
+fn write_update(object: &mut JsonObject<'_>, update: &IterationUpdate) {
+    let IterationUpdate {
+        iteration,
+        x_partial,
+        residual_norm,
+        relative_residual,
+        convergence_rate,
+        skipped,
+        performance,
+    } = update;
+    let XPartial { indices, values } = x_partial;
+    let Performance { iteration_time_ms, memory_usage_mb, flops } = performance;
+    object
+        .integer("iteration", *iteration)
+        .object("x_partial", |object| {
+            object.array("indices", indices, |out, &index| write_u64(out, u64::from(index))).array(
+                "values",
+                values,
+                |out, &value| write_f64(out, value),
+            );
+        })
+        .number("residual_norm", *residual_norm)
+        .number("relative_residual", *relative_residual)
+        .optional_number("convergence_rate", *convergence_rate)
+        .integer("skipped", *skipped)
+        .object("performance", |object| {
+            object
+                .number("iteration_time_ms", *iteration_time_ms)
+                .number("memory_usage_mb", *memory_usage_mb)
+                .integer("flops", *flops);
+        });
+}
+
+fn write_method_changed(object: &mut JsonObject<'_>, change: &MethodChanged) {
+    let MethodChanged { iteration, from, to, preconditioner, reason, residual_norm } = change;
+    object
+        .integer("iteration", *iteration)
+        .text("from", from.as_str())
+        .text("to", to.as_str())
+        .text("preconditioner", preconditioner.as_str())
+        .text("reason", reason)
+        .optional_number("residual_norm", *residual_norm);
+}
+
+fn write_signal(object: &mut JsonObject<'_>, signal: &ConvergenceSignal) {
+    let ConvergenceSignal {
+        residual_threshold,
+        consecutive_iterations,
+        residual_norm,
+        iterations_below_threshold,
+        converged,
+    } = signal;
+    object
+        .object("criteria", |object| {
+            object
+                .number("residual_threshold", *residual_threshold)
+                .integer("consecutive_iterations", *consecutive_iterations);
+        })
+        .object("current_state", |object| {
+            object
+                .number("residual_norm", *residual_norm)
+                .integer("iterations_below_threshold", *iterations_below_threshold);
+        })
+        .flag("converged", *converged);
+}
+
+fn write_solution_state(object: &mut JsonObject<'_>, solution: &Solution) {
+    let Solution { iteration, residual_norm, relative_residual, converged, x } = solution;
+    object
+        .integer("iteration", *iteration)
+        .number("residual_norm", *residual_norm)
+        .number("relative_residual", *relative_residual)
+        .flag("converged", *converged)
+        .integer("unknowns", x.len() as u64);
+}
+
+fn write_heartbeat(object: &mut JsonObject<'_>, heartbeat: &Heartbeat) {
+    let Heartbeat { iteration, uptime_ms } = heartbeat;
+    object.integer("iteration", *iteration).integer("uptime_ms", *uptime_ms);
+}
+
+fn write_error(object: &mut JsonObject<'_>, error: &StreamError) {
+    let StreamError { code, title, status, detail, way_out } = error;
+    object.object("problem", |object| {
+        object
+            .text("type", &format!("/problems/{code}"))
+            .text("title", title)
+            .integer("status", u64::from(*status))
+            .text("detail", detail);
+        if let Some(way_out) = way_out {
+            object.text("way_out", way_out);
+        }
+    });
+}
+
+fn write_end(object: &mut JsonObject<'_>, end: &End) {
+    let End { reason, detail, iterations, residual_norm, relative_residual, elapsed_ms, flops } =
+        end;
+    object
+        .text("reason", reason.as_str())
+        .text("detail", detail)
+        .integer("iterations", *iterations)
+        .optional_number("residual_norm", *residual_norm)
+        .optional_number("relative_residual", *relative_residual)
+        .number("elapsed_ms", *elapsed_ms)
+        .integer("flops", *flops);
+}

@@ -1,0 +1,385 @@
+//! Problem documents (RFC 9457): how a request that cannot be served is answered. Owns the closed set
+//! of problem types with their titles, statuses and explanations, and the conversion of faults found
+//! by the layers below.
+
+use std::time::Duration;
+
+use crate::protocol::json::{Fault, Faults, JsonObject, Malformed};
+use crate::solver::outcome::Refusal;
+
+/// The kind of a problem: last segment of its `type`, title, status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProblemKind {
+    MalformedBody,
+    InvalidRequest,
+    InvalidSystem,
+    UnsuitableMethod,
+    InvalidQuery,
+    UnknownSession,
+    UnknownIndex,
+    NotFound,
+    MethodNotAllowed,
+    NotAcceptable,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    BodyTimeout,
+    TooManySessions,
+    Busy,
+    Draining,
+    Internal,
+}
+
+impl ProblemKind {
+    pub const ALL: [Self; 17] = [
+        Self::MalformedBody,
+        Self::InvalidRequest,
+        Self::InvalidSystem,
+        Self::UnsuitableMethod,
+        Self::InvalidQuery,
+        Self::UnknownSession,
+        Self::UnknownIndex,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::UnsupportedMediaType,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::TooManySessions,
+        Self::Busy,
+        Self::Draining,
+        Self::Internal,
+    ];
+
+    /// The last segment of the problem's `type`.
+    pub fn code(self) -> &'static str {
+        self.facts().0
+    }
+
+    pub fn status(self) -> u16 {
+        self.facts().1
+    }
+
+    pub fn title(self) -> &'static str {
+        self.facts().2
+    }
+
+    /// What the problem means and what to do about it, for people.
+    pub fn explanation(self) -> &'static str {
+        self.facts().3
+    }
+
+    fn facts(self) -> (&'static str, u16, &'static str, &'static str) {
+        match self {
+            Self::MalformedBody => (
+                "malformed-body",
+                400,
+                "The body could not be read",
+                "The body is not JSON (RFC 8259), not UTF-8, not a Matrix Market file or not a form, \
+                 as its content type says. The detail tells the line and column where reading stopped.",
+            ),
+            Self::InvalidRequest => (
+                "invalid-request",
+                422,
+                "The request has members that cannot be used",
+                "The body is JSON, but some members are missing, of the wrong type or out of range. \
+                 `errors` names each by JSON pointer with what was expected and what was found.",
+            ),
+            Self::InvalidSystem => (
+                "invalid-system",
+                422,
+                "The arrays are not a linear system",
+                "The matrix arrays and the vector contradict each other or themselves: lengths, \
+                 pointers, indices or values. `errors` names each fault by JSON pointer.",
+            ),
+            Self::UnsuitableMethod => (
+                "unsuitable-method",
+                422,
+                "The method cannot work on this system",
+                "The analysis of the matrix proves that the chosen method must fail, for example `cg` \
+                 on a matrix that is not symmetric. `way_out` names one that works.",
+            ),
+            Self::InvalidQuery => (
+                "invalid-query",
+                400,
+                "The query string cannot be used",
+                "A parameter of the address is unknown or has a value that it cannot have.",
+            ),
+            Self::UnknownSession => (
+                "unknown-session",
+                404,
+                "There is no such session",
+                "No session has this id: it was never opened here, was deleted, or ended long enough \
+                 ago to be forgotten.",
+            ),
+            Self::UnknownIndex => (
+                "unknown-index",
+                404,
+                "The solution has no such entry",
+                "An index was asked for that is not below the number of unknowns. Indices count from 0.",
+            ),
+            Self::NotFound => (
+                "not-found",
+                404,
+                "There is nothing here",
+                "The address names no resource of this server. The start page lists what there is.",
+            ),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                405,
+                "The resource does not take this HTTP method",
+                "The header `Allow` lists the methods that it takes.",
+            ),
+            Self::NotAcceptable => (
+                "not-acceptable",
+                406,
+                "No acceptable representation",
+                "The header `Accept` excludes every representation that this resource has. `way_out` \
+                 lists them.",
+            ),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                415,
+                "The body's type or encoding is not understood",
+                "`way_out` lists the content types and encodings that this resource takes.",
+            ),
+            Self::BodyTooLarge => (
+                "body-too-large",
+                413,
+                "The body is too large",
+                "The body, or what it inflates to, is larger than this server takes. Send the matrix \
+                 in a denser form, or ask the operator to raise the limit.",
+            ),
+            Self::BodyTimeout => (
+                "body-timeout",
+                408,
+                "The body did not arrive in time",
+                "The body stopped arriving. Send it again over a connection that keeps up.",
+            ),
+            Self::TooManySessions => (
+                "too-many-sessions",
+                429,
+                "The limit of sessions is reached",
+                "Wait for the time that `Retry-After` says, or end a session that is no longer needed.",
+            ),
+            Self::Busy => (
+                "busy",
+                503,
+                "The server is reading as many systems as it can",
+                "Too many large bodies are being read at once. Try again after `Retry-After`.",
+            ),
+            Self::Draining => (
+                "draining",
+                503,
+                "The server is shutting down",
+                "It finishes what it has and takes nothing new. Try another node.",
+            ),
+            Self::Internal => (
+                "internal-error",
+                500,
+                "A defect of the server",
+                "Something failed that should not. Please report what you sent.",
+            ),
+        }
+    }
+}
+
+/// One problem document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    pub kind: ProblemKind,
+    /// What is wrong this time, in one sentence.
+    pub detail: String,
+    /// What is wrong with which member.
+    pub errors: Vec<ProblemEntry>,
+    /// Further entries that are not listed.
+    pub errors_omitted: u64,
+    /// What would work instead, where there is something.
+    pub way_out: Option<String>,
+    /// When to try again, where that helps; also a header.
+    pub retry_after: Option<Duration>,
+}
+
+/// One fault of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProblemEntry {
+    /// JSON pointer into the body; `?name` for a parameter of the address.
+    pub pointer: String,
+    pub detail: String,
+    pub expected: Option<String>,
+    pub found: Option<String>,
+}
+
+impl From<&Fault> for ProblemEntry {
+    fn from(Fault { pointer, expected, found }: &Fault) -> Self {
+        Self {
+            pointer: pointer.clone(),
+            detail: format!("expected {expected}, found {found}"),
+            expected: Some(expected.clone()),
+            found: Some(found.clone()),
+        }
+    }
+}
+
+impl Problem {
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: vec![],
+            errors_omitted: 0,
+            way_out: None,
+            retry_after: None,
+        }
+    }
+
+    pub fn with_way_out(self, way_out: impl Into<String>) -> Self {
+        Self { way_out: Some(way_out.into()), ..self }
+    }
+
+    pub fn with_retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..self }
+    }
+
+    /// The problem of a text with `faults`; its kind says whose.
+    pub fn of_faults(kind: ProblemKind, faults: &Faults) -> Self {
+        let errors: Vec<ProblemEntry> = faults.list().iter().map(ProblemEntry::from).collect();
+        let total = errors.len() as u64 + faults.omitted();
+        let detail = match errors.as_slice() {
+            [only] => format!("{}: {}", place(&only.pointer), only.detail),
+            [first, ..] => {
+                format!("{total} faults; the first at {}: {}", place(&first.pointer), first.detail)
+            }
+            [] => kind.title().to_owned(),
+        };
+        Self { errors, errors_omitted: faults.omitted(), ..Self::new(kind, detail) }
+    }
+
+    /// The document, as `application/problem+json`.
+    pub fn to_json(&self) -> Vec<u8> {
+        let Self { kind, detail, errors, errors_omitted, way_out, retry_after } = self;
+        let mut out = Vec::with_capacity(256 + 128 * errors.len());
+        let mut document = JsonObject::open(&mut out);
+        document
+            .text("type", &format!("/problems/{}", kind.code()))
+            .text("title", kind.title())
+            .integer("status", u64::from(kind.status()))
+            .text("detail", detail);
+        if !errors.is_empty() {
+            document.array("errors", errors, write_entry);
+        }
+        if *errors_omitted > 0 {
+            document.integer("errors_omitted", *errors_omitted);
+        }
+        if let Some(way_out) = way_out {
+            document.text("way_out", way_out);
+        }
+        if let Some(retry_after) = retry_after {
+            document.number("retry_after_s", retry_after.as_secs_f64());
+        }
+        document.close();
+        out
+    }
+}
+
+fn write_entry(out: &mut Vec<u8>, entry: &ProblemEntry) {
+    let ProblemEntry { pointer, detail, expected, found } = entry;
+    let mut object = JsonObject::open(out);
+    object.text("pointer", pointer).text("detail", detail);
+    if let Some(expected) = expected {
+        object.text("expected", expected);
+    }
+    if let Some(found) = found {
+        object.text("found", found);
+    }
+    object.close();
+}
+
+fn place(pointer: &str) -> &str {
+    if pointer.is_empty() { "the body" } else { pointer }
+}
+
+impl From<Malformed> for Problem {
+    fn from(malformed: Malformed) -> Self {
+        let mut problem = Self::new(ProblemKind::MalformedBody, malformed.to_string());
+        problem.errors.push(ProblemEntry {
+            pointer: malformed.pointer,
+            detail: malformed.detail,
+            expected: None,
+            found: None,
+        });
+        problem
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let (kind, pointer, way_out) = match &refusal {
+            Refusal::ZeroDiagonal { instead, .. }
+            | Refusal::NotSymmetric { instead, .. }
+            | Refusal::NotPositiveDefinite { instead, .. } => (
+                ProblemKind::UnsuitableMethod,
+                "/method".to_owned(),
+                Some(format!("use method `{instead}`, or `hybrid`, which chooses for you")),
+            ),
+            Refusal::StructurallySingular { .. } => (
+                ProblemKind::InvalidSystem,
+                "/matrix".to_owned(),
+                Some(
+                    "check for missing rows or columns; no method can solve it as it is".to_owned(),
+                ),
+            ),
+            Refusal::UselessPreconditioner { .. } => (
+                ProblemKind::UnsuitableMethod,
+                "/options/preconditioner".to_owned(),
+                Some(
+                    "leave `preconditioner` out: the method chooses one that it can use".to_owned(),
+                ),
+            ),
+            Refusal::GuessLength { .. } => {
+                (ProblemKind::InvalidRequest, "/initial_guess".to_owned(), None)
+            }
+            Refusal::GuessNotFinite { index, .. } => {
+                (ProblemKind::InvalidRequest, format!("/initial_guess/{index}"), None)
+            }
+            Refusal::Option(fault) => {
+                (ProblemKind::InvalidRequest, format!("/options/{}", fault.member), None)
+            }
+        };
+        let (expected, found) = match refusal {
+            Refusal::Option(fault) => (Some(fault.expected.to_owned()), Some(fault.found)),
+            Refusal::GuessLength { expected, found } => {
+                (Some(format!("{expected} entries")), Some(format!("{found} entries")))
+            }
+            _ => (None, None),
+        };
+        let entry = ProblemEntry { pointer, detail: detail.clone(), expected, found };
+        Self { errors: vec![entry], way_out, ..Self::new(kind, detail) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::solver::options::MethodName;
+
+    #[test]
+    fn codes_differ_and_statuses_are_errors() {
+        let codes: BTreeSet<_> = ProblemKind::ALL.into_iter().map(ProblemKind::code).collect();
+        assert_eq!(codes.len(), ProblemKind::ALL.len());
+        assert!(ProblemKind::ALL.into_iter().all(|kind| (400..600).contains(&kind.status())));
+    }
+
+    #[test]
+    fn a_refusal_names_the_member_and_the_way_out() {
+        let problem = Problem::from(Refusal::NotPositiveDefinite {
+            row: 3,
+            value: -1.0,
+            instead: MethodName::Gmres,
+        });
+        let text = String::from_utf8(problem.to_json()).unwrap();
+        insta::assert_snapshot!(text, @r#"{"type":"/problems/unsuitable-method","title":"The method cannot work on this system","status":422,"detail":"cg needs a positive definite matrix, but diagonal entry 3 is -1; try gmres","errors":[{"pointer":"/method","detail":"cg needs a positive definite matrix, but diagonal entry 3 is -1; try gmres"}],"way_out":"use method `gmres`, or `hybrid`, which chooses for you"}"#);
+    }
+}

@@ -1,0 +1,196 @@
+//! Every kind of frame, as a line.
+
+use std::sync::Arc;
+
+use weir::ids::{FrameSequence, SessionId, SystemVersion};
+use weir::protocol::frame::{
+    ConvergenceSignal, End, EndReason, Frame, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
+    Performance, Prepared, SessionOpened, Solution, StreamError, Warning, XPartial,
+};
+use weir::protocol::frame_text::{FrameText, StreamFormat};
+use weir::protocol::ndjson;
+use weir::protocol::published::PublishedFrame;
+use weir::protocol::timestamp::Timestamp;
+use weir::solver::analysis::Analysis;
+use weir::solver::options::{MethodName, PreconditionerName};
+use weir::solver::system::{LinearSystem, MatrixArrays};
+
+pub fn frame(sequence: u64, body: FrameBody) -> Frame {
+    Frame {
+        session_id: SessionId::from_random_bits(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+        sequence: FrameSequence(sequence),
+        timestamp: Timestamp { unix_microseconds: 1_758_310_011_605_000 },
+        system_version: SystemVersion(0),
+        body,
+    }
+}
+
+fn opened() -> FrameBody {
+    let arrays = MatrixArrays::Dense { values: vec![4.0, 1.0, 0.0, 3.0] };
+    let system = LinearSystem::assemble(2, 2, arrays, vec![1.0, 2.0]).unwrap();
+    FrameBody::SessionOpened(Box::new(SessionOpened {
+        analysis: Arc::new(Analysis::of(&system)),
+        method_requested: MethodName::Hybrid,
+        method: MethodName::Bicgstab,
+        preconditioner: PreconditionerName::Ilu,
+        reasons: vec!["not symmetric".into(), "said \"quick\"".into()],
+        tolerance: 1e-8,
+        residual_threshold: 2.236e-8,
+        rhs_norm: 2.236,
+        max_iterations: 10_000,
+        time_budget_ms: None,
+        memory_usage_mb: 0.25,
+        warnings: vec![Warning { pointer: "/format".into(), detail: "read as rows".into() }],
+    }))
+}
+
+pub fn update(entries: u32) -> FrameBody {
+    FrameBody::IterationUpdate(IterationUpdate {
+        iteration: 42,
+        x_partial: XPartial {
+            indices: (0..entries).map(|index| 613 * index).collect(),
+            values: (0..entries).map(|index| 1.0 / f64::from(index + 3)).collect(),
+        },
+        residual_norm: 0.001,
+        relative_residual: 4.4e-4,
+        convergence_rate: Some(0.95),
+        skipped: 0,
+        performance: Performance {
+            iteration_time_ms: 0.8,
+            memory_usage_mb: 150.2,
+            flops: 1_500_000,
+        },
+    })
+}
+
+fn bodies() -> Vec<FrameBody> {
+    vec![
+        opened(),
+        FrameBody::Prepared(Prepared {
+            method: MethodName::Bicgstab,
+            preconditioner: PreconditionerName::Ilu,
+            description: "ILU(0), 3 entries".into(),
+            preparation_time_ms: 0.02,
+            memory_usage_mb: 0.3,
+        }),
+        update(3),
+        FrameBody::MethodChanged(MethodChanged {
+            iteration: 43,
+            from: MethodName::Cg,
+            to: MethodName::Gmres,
+            preconditioner: PreconditionerName::None,
+            reason: "pᵀ A p = -1".into(),
+            residual_norm: Some(1e-3),
+        }),
+        FrameBody::ConvergenceSignal(ConvergenceSignal {
+            residual_threshold: 1e-8,
+            consecutive_iterations: 10,
+            residual_norm: 5.2e-9,
+            iterations_below_threshold: 12,
+            converged: true,
+        }),
+        FrameBody::Solution(Solution {
+            iteration: 55,
+            residual_norm: 5.2e-9,
+            relative_residual: 2.3e-9,
+            converged: true,
+            x: Arc::new(vec![0.08333333333333333, 0.6666666666666666, -0.0, 1e300]),
+        }),
+        FrameBody::Snapshot(Solution {
+            iteration: 7,
+            residual_norm: 0.5,
+            relative_residual: 0.25,
+            converged: false,
+            x: Arc::new(vec![]),
+        }),
+        FrameBody::Heartbeat(Heartbeat { iteration: 55, uptime_ms: 15_000 }),
+        FrameBody::Error(StreamError {
+            code: "internal-error",
+            title: "A defect of the server".into(),
+            status: 500,
+            detail: "a worker failed".into(),
+            way_out: Some("send it again".into()),
+        }),
+        FrameBody::End(End {
+            reason: EndReason::Converged,
+            detail: "residual norm 5.2e-9 meets the tolerance".into(),
+            iterations: 55,
+            residual_norm: Some(5.2e-9),
+            relative_residual: None,
+            elapsed_ms: 12.5,
+            flops: 123,
+        }),
+    ]
+}
+
+#[test]
+fn every_frame_is_one_line_of_json() {
+    let mut lines = String::new();
+    for (position, body) in bodies().into_iter().enumerate() {
+        let line = ndjson::line(&frame(position as u64 + 1, body));
+        let text = std::str::from_utf8(&line).unwrap();
+        assert_eq!(text.find('\n'), Some(text.len() - 1));
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(value["sequence"], position as u64 + 1);
+        lines.push_str(text);
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn numbers_on_the_wire_are_the_numbers_sent() {
+    let line = ndjson::line(&frame(1, update(64)));
+    let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    let values: Vec<f64> = serde_json::from_value(value["x_partial"]["values"].clone()).unwrap();
+    let expected: Vec<f64> = (0..64).map(|index| 1.0 / f64::from(index + 3)).collect();
+    assert_eq!(values, expected);
+}
+
+/// The text of a frame, taken in pieces of about `piece` bytes.
+fn text(body: FrameBody, format: StreamFormat, piece: usize) -> Vec<u8> {
+    let mut text = FrameText::new(Arc::new(PublishedFrame::new(frame(7, body))), format);
+    let mut whole = Vec::new();
+    loop {
+        let mut out = Vec::new();
+        let done = text.append(&mut out, piece);
+        assert!(out.len() < piece + 64 || out.len() < 2_000, "a piece stays near its size");
+        whole.extend(out);
+        if done {
+            return whole;
+        }
+    }
+}
+
+fn solution(entries: u32) -> FrameBody {
+    FrameBody::Solution(Solution {
+        iteration: 1,
+        residual_norm: 0.0,
+        relative_residual: 0.0,
+        converged: true,
+        x: Arc::new((0..entries).map(|entry| 1.0 / f64::from(entry + 1)).collect()),
+    })
+}
+
+#[test]
+fn a_long_solution_is_rendered_in_pieces_without_a_seam() {
+    for entries in [0, 1, 2, 5_000] {
+        let whole = ndjson::line(&frame(7, solution(entries)));
+        for piece in [1, 100, 16_384, 10_000_000] {
+            assert_eq!(text(solution(entries), StreamFormat::Ndjson, piece), whole);
+        }
+    }
+}
+
+#[test]
+fn an_event_carries_the_line_with_its_name_and_an_id_of_its_own() {
+    for body in [update(2), solution(3)] {
+        let name = body.type_name();
+        let line = ndjson::line(&frame(7, body.clone()));
+        let event = String::from_utf8(text(body, StreamFormat::Sse, 100)).unwrap();
+        let expected = format!(
+            "event: {name}\nid: 01234567-89ab-4def-8123-456789abcdef:7\ndata: {}\n",
+            std::str::from_utf8(&line).unwrap()
+        );
+        assert_eq!(event, expected);
+    }
+}
