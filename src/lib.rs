@@ -9,4 +9,5 @@ pub mod ids;
 pub mod policy;
 pub mod protocol;
 pub mod runtime;
+pub mod simulation;
 pub mod solver;

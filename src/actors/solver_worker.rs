@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 
 use crate::actors::messages::{QuantumDone, RunQuantum, WorkerFailure, WorkerReady};
-use crate::ids::WorkerId;
+use crate::actors::solve::{QuantumReport, Solve};
+use crate::ids::{SessionId, WorkerId};
 use crate::policy::scheduling::Lane;
 use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
@@ -25,11 +26,32 @@ impl SolverWorker {
         self.queue.do_send(WorkerReady { worker: self.worker, lane: self.lane, run });
     }
 
-    fn answer(&self, reply_to: &Recipient<QuantumDone>, done: QuantumDone, ctx: &Context<Self>) {
+    fn deliver(&self, answer: Answer, ctx: &Context<Self>) {
+        let Answer { session, reply_to, returned } = answer;
+        let worker = self.worker;
+        self.environment.recorder.record(match &returned {
+            Ok((solve, report)) => Event::QuantumDone {
+                session,
+                worker,
+                iteration: solve.engine().iteration(),
+                updates: report.reports.len() as u64,
+                took: report.took,
+            },
+            Err(WorkerFailure { message }) => {
+                Event::QuantumFailed { session, worker, message: message.clone() }
+            }
+        });
         // One reply per request. A session that is gone by now no longer wants it.
-        reply_to.do_send(done);
+        reply_to.do_send(QuantumDone { returned });
         self.report_ready(ctx);
     }
+}
+
+/// A quantum that was run and waits until its time has passed.
+struct Answer {
+    session: SessionId,
+    reply_to: Recipient<QuantumDone>,
+    returned: Result<(Box<Solve>, QuantumReport), WorkerFailure>,
 }
 
 impl Actor for SolverWorker {
@@ -45,9 +67,9 @@ impl Handler<RunQuantum> for SolverWorker {
 
     fn handle(&mut self, quantum: RunQuantum, ctx: &mut Self::Context) {
         let RunQuantum { session, mut solve, budget, asked_at, reply_to, lane: _ } = quantum;
-        let (worker, recorder) = (self.worker, self.environment.recorder.clone());
         let waited = self.environment.clock.now().since(asked_at);
-        recorder.record(Event::QuantumStarted { session, worker, waited });
+        let started = Event::QuantumStarted { session, worker: self.worker, waited };
+        self.environment.recorder.record(started);
 
         let mut stopwatch = self.environment.stopwatch();
         let ran = catch_unwind(AssertUnwindSafe(|| solve.run(budget, &mut stopwatch)));
@@ -55,27 +77,13 @@ impl Handler<RunQuantum> for SolverWorker {
             Ok(report) => Ok((solve, report)),
             Err(panic) => Err(WorkerFailure { message: panic_message(panic.as_ref()) }),
         };
-        match &returned {
-            Ok((solve, report)) => recorder.record(Event::QuantumDone {
-                session,
-                worker,
-                iteration: solve.engine().iteration(),
-                updates: report.reports.len() as u64,
-                took: report.took,
-            }),
-            Err(failure) => {
-                let message = failure.message.clone();
-                recorder.record(Event::QuantumFailed { session, worker, message });
-            }
-        }
-
-        let done = QuantumDone { returned };
+        let answer = Answer { session, reply_to, returned };
         let unpaid = stopwatch.unpaid();
         if unpaid.is_zero() {
-            self.answer(&reply_to, done, ctx);
+            self.deliver(answer, ctx);
         } else {
             ctx.run_later(self.environment.clock.delay(unpaid), move |worker, ctx| {
-                worker.answer(&reply_to, done, ctx);
+                worker.deliver(answer, ctx);
             });
         }
     }

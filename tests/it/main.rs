@@ -1,2 +1,3 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
+mod simulation;
 mod wire;

@@ -1,0 +1,7 @@
+//! The same actors under virtual time: a scenario and a seed go in, a trace comes out, the same bytes
+//! every time.
+
+pub mod duration;
+pub mod scenario;
+pub mod trace;
+pub mod world;

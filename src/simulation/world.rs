@@ -1,0 +1,259 @@
+//! Brings a scenario to life: one node of the real actors on a paused clock, clients that open
+//! sessions, read and leave, all on one thread and from one seed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::actors::frame_channel::FrameReceiver;
+use crate::actors::node::{NewSession, Node, NodeError, Opened, Placement};
+use crate::ids::NodeId;
+use crate::protocol::frame::{Frame, FrameBody};
+use crate::protocol::timestamp::Timestamp;
+use crate::runtime::clock::Clock;
+use crate::runtime::config::NodeConfig;
+use crate::runtime::entropy::Entropy;
+use crate::runtime::environment::Environment;
+use crate::runtime::recorder::Recorder;
+use crate::runtime::stopwatch::WorkCost;
+use crate::simulation::scenario::{LinkPlan, Scenario, ScenarioError, SessionPlan};
+use crate::simulation::trace::Trace;
+use crate::solver::analysis::Analysis;
+use crate::solver::engine::Engine;
+use crate::solver::gallery::GalleryError;
+use crate::solver::outcome::Refusal;
+
+/// 2025-01-01T00:00:00Z: where every world's wall clock starts.
+const EPOCH: Timestamp = Timestamp { unix_microseconds: 1_735_689_600_000_000 };
+
+/// What came of a world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorldOutcome {
+    /// Every event and what every client saw, the same bytes for the same scenario and seed.
+    pub trace: String,
+    /// Simulated time until the last client was done.
+    pub elapsed: Duration,
+    /// Clients that got their end frame or left as planned.
+    pub clients_done: usize,
+    pub clients: usize,
+}
+
+/// Why a world could not be made, or did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    #[error("session `{session}`: {fault}")]
+    Gallery { session: String, fault: GalleryError },
+    #[error("session `{session}`: {refusal}")]
+    Refused { session: String, refusal: Refusal },
+}
+
+/// Runs a scenario to its end, or to its time limit.
+///
+/// # Errors
+/// When a session of the scenario cannot be built.
+pub fn run(scenario: &Scenario, seed: u64) -> Result<WorldOutcome, WorldError> {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime with a time driver alone needs nothing from the system")
+    };
+    let system = actix::System::with_tokio_rt(runtime);
+    let plans = build_engines(scenario, seed)?;
+    Ok(system.block_on(live(scenario.clone(), plans, seed)))
+}
+
+fn build_engines(scenario: &Scenario, seed: u64) -> Result<Vec<(SessionPlan, Engine)>, WorldError> {
+    let mut draws = Entropy::seeded(seed, NodeId::default()).stream("systems");
+    let mut plans = Vec::new();
+    for plan in &scenario.sessions {
+        let session = || plan.name.clone();
+        let system = plan
+            .system
+            .build(draws.random())
+            .map_err(|fault| WorldError::Gallery { session: session(), fault })?;
+        let analysis = Analysis::of(&system);
+        let engine = Engine::new(system, analysis, None, plan.solve_options()?)
+            .map_err(|refusal| WorldError::Refused { session: session(), refusal })?;
+        plans.push((plan.clone(), engine));
+    }
+    Ok(plans)
+}
+
+async fn live(scenario: Scenario, plans: Vec<(SessionPlan, Engine)>, seed: u64) -> WorldOutcome {
+    let trace = Trace::default();
+    let environment = environment(&scenario, seed, &trace);
+    let clock = environment.clock.clone();
+    let config = NodeConfig {
+        workers: scenario.node.workers,
+        heavy_workers: scenario.node.heavy_workers,
+        stall_limit: scenario.node.stall_limit.0,
+        heartbeat_interval: scenario.node.heartbeat_interval.0,
+        ..NodeConfig::for_cores(2)
+    };
+    let entropy = environment.entropy.clone();
+    let node = Node::start(&config, environment, Placement::OneThread);
+    let clients = plans.len();
+    let visits = plans.into_iter().map(|(plan, engine)| {
+        let client = Client {
+            who: format!("client/{}", plan.name),
+            draws: entropy.stream(&format!("link/{}", plan.name)),
+            link: scenario.link,
+            clock: clock.clone(),
+            trace: trace.clone(),
+        };
+        client.visit(node.clone(), plan, engine)
+    });
+    let everyone = join_all(visits);
+    let limit = clock.sleep(scenario.time_limit.0);
+    let clients_done = match select(Box::pin(everyone), Box::pin(limit)).await {
+        Either::Left((done, _)) => done.into_iter().filter(|&done| done).count(),
+        Either::Right(((), _)) => {
+            trace.note(clock.now(), "world", "time limit reached");
+            0
+        }
+    };
+    let elapsed = clock.now().since(Default::default());
+    WorldOutcome { trace: trace.render(), elapsed, clients_done, clients }
+}
+
+fn environment(scenario: &Scenario, seed: u64, trace: &Trace) -> Environment {
+    let node = NodeId::default();
+    let clock = Clock::scenario(EPOCH);
+    let picoseconds_per_nonzero = scenario.node.picoseconds_per_nonzero;
+    Environment {
+        node,
+        entropy: Entropy::seeded(seed, node),
+        recorder: Recorder::new(node, clock.clone(), Arc::new(trace.clone())),
+        clock,
+        work_cost: WorkCost::Charged { picoseconds_per_nonzero },
+    }
+}
+
+/// Someone outside the node, behind a link.
+struct Client {
+    who: String,
+    draws: ChaCha8Rng,
+    link: LinkPlan,
+    clock: Clock,
+    trace: Trace,
+}
+
+impl Client {
+    /// Opens the session and reads until the end or until it is time to leave. Whether it came to
+    /// the end that the plan foresees.
+    async fn visit(mut self, node: Node, plan: SessionPlan, engine: Engine) -> bool {
+        self.clock.sleep(plan.client.opens_at.0).await;
+        self.travel().await;
+        let opened = node
+            .open(NewSession {
+                engine: Box::new(engine),
+                stream: plan.stream_options(),
+                warnings: Vec::new(),
+                listen: true,
+            })
+            .await;
+        match opened {
+            Ok(Opened { session, frames }) => {
+                self.trace.name(session, &plan.name);
+                let frames = frames.expect("the client asked to listen");
+                self.listen(frames, &plan).await
+            }
+            Err(error) => self.note_refusal(&error),
+        }
+    }
+
+    fn note_refusal(&self, error: &NodeError) -> bool {
+        self.note(format!("refused: {error}"));
+        false
+    }
+
+    async fn listen(&mut self, mut frames: FrameReceiver, plan: &SessionPlan) -> bool {
+        let leaving = plan.client.leaves_at.map(|at| at.0);
+        loop {
+            let left =
+                leaving.map(|at| at.saturating_sub(self.clock.now().since(Default::default())));
+            let batch = match left {
+                None => frames.next().await,
+                Some(left) => {
+                    let leave = Box::pin(self.clock.sleep(left));
+                    match select(leave, Box::pin(frames.next())).await {
+                        Either::Left(((), _)) => {
+                            self.note("leaves");
+                            return true;
+                        }
+                        Either::Right((batch, _)) => batch,
+                    }
+                }
+            };
+            let Some(batch) = batch else {
+                self.note("stream closed without an end");
+                return false;
+            };
+            self.travel().await;
+            for published in &batch {
+                self.note(describe(&published.frame));
+            }
+            if batch.iter().any(|published| matches!(published.frame.body, FrameBody::End(_))) {
+                return true;
+            }
+            self.clock.sleep(plan.client.pause.0).await;
+        }
+    }
+
+    /// Lets a message cross the link.
+    async fn travel(&mut self) {
+        let (least, most) = (self.link.latency_min.0, self.link.latency_max.0);
+        let latency = least + (most - least).mul_f64(self.draws.random::<f64>());
+        self.clock.sleep(latency).await;
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        self.trace.note(self.clock.now(), &self.who, what);
+    }
+}
+
+/// One frame as a person reads it, numbers to three digits.
+fn describe(frame: &Frame) -> String {
+    let name = frame.body.type_name();
+    let sequence = frame.sequence.0;
+    let rest = match &frame.body {
+        FrameBody::SessionOpened(opened) => format!(
+            "{} asked, {} with {} chosen",
+            opened.method_requested, opened.method, opened.preconditioner
+        ),
+        FrameBody::Prepared(prepared) => prepared.description.clone(),
+        FrameBody::IterationUpdate(update) => {
+            let skipped = match update.skipped {
+                0 => String::new(),
+                count => format!(", {count} skipped"),
+            };
+            format!(
+                "iteration {} residual {:.2e} {} entries{skipped}",
+                update.iteration,
+                update.residual_norm,
+                update.x_partial.indices.len()
+            )
+        }
+        FrameBody::MethodChanged(changed) => format!("{} to {}", changed.from, changed.to),
+        FrameBody::ConvergenceSignal(signal) => format!(
+            "residual {:.2e} threshold {:.2e} converged {}",
+            signal.residual_norm, signal.residual_threshold, signal.converged
+        ),
+        FrameBody::Solution(solution) | FrameBody::Snapshot(solution) => {
+            format!("{} entries, residual {:.2e}", solution.x.len(), solution.residual_norm)
+        }
+        FrameBody::Heartbeat(heartbeat) => format!("iteration {}", heartbeat.iteration),
+        FrameBody::Error(error) => error.detail.clone(),
+        FrameBody::End(end) => {
+            format!("{} after {} iterations", end.reason.as_str(), end.iterations)
+        }
+    };
+    format!("#{sequence} {name}: {rest}")
+}

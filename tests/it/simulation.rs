@@ -1,0 +1,150 @@
+//! The same actors on a paused clock: what a scenario shows, and that it shows it every time.
+
+use std::time::Duration;
+
+use weir::simulation::scenario::Scenario;
+use weir::simulation::world::{self, WorldOutcome};
+
+const CLIENT_LEAVES: &str = include_str!("../../scenarios/client_leaves.yaml");
+
+fn run(text: &str, seed: u64) -> WorldOutcome {
+    let scenario = Scenario::from_yaml(text).unwrap();
+    world::run(&scenario, seed).unwrap()
+}
+
+#[test]
+fn a_client_that_leaves_stops_its_session_and_nobody_elses() {
+    let outcome = run(CLIENT_LEAVES, 1);
+    assert_eq!((outcome.clients_done, outcome.clients), (2, 2));
+    insta::assert_snapshot!("client_leaves", outcome.trace);
+}
+
+#[test]
+fn equal_seeds_give_equal_bytes_and_others_differ() {
+    let traces: Vec<String> = [7, 7, 8].map(|seed| run(CLIENT_LEAVES, seed).trace).into();
+    assert_eq!(traces[0], traces[1]);
+    assert_ne!(traces[0], traces[2]);
+}
+
+#[test]
+fn worlds_on_other_threads_give_the_same_bytes() {
+    let here = run(CLIENT_LEAVES, 3).trace;
+    let elsewhere: Vec<String> = std::thread::scope(|threads| {
+        let worlds: Vec<_> =
+            (0..3).map(|_| threads.spawn(|| run(CLIENT_LEAVES, 3).trace)).collect();
+        worlds.into_iter().map(|world| world.join().unwrap()).collect()
+    });
+    assert!(elsewhere.iter().all(|trace| *trace == here));
+}
+
+#[test]
+fn work_takes_simulated_time() {
+    let slower =
+        CLIENT_LEAVES.replace("workers: 1", "workers: 1\n  picoseconds_per_nonzero: 15000");
+    let (fast, slow) = (run(CLIENT_LEAVES, 1), run(&slower, 1));
+    let ended = |outcome: &WorldOutcome| {
+        let line = outcome.trace.lines().find(|line| line.contains("session_ended patient"));
+        line.unwrap().split_whitespace().next().unwrap().parse::<f64>().unwrap()
+    };
+    assert!(ended(&slow) > 3.0 * ended(&fast), "{} against {}", ended(&slow), ended(&fast));
+}
+
+#[test]
+fn a_slow_reader_is_conflated_and_still_gets_its_end() {
+    let slow = CLIENT_LEAVES
+        .replace("update_every: 500", "update_every: 1")
+        .replace("leaves_at: 6 ms", "pause: 400 ms");
+    let outcome = run(&slow, 1);
+    assert!(outcome.trace.contains("skipped"), "{}", outcome.trace);
+    assert!(outcome.trace.contains("converged after"), "{}", outcome.trace);
+}
+
+#[test]
+fn a_listener_that_takes_nothing_is_given_up() {
+    let stalled = CLIENT_LEAVES
+        .replace("workers: 1", "workers: 1\n  stall_limit: 100 ms")
+        .replace("update_every: 500", "update_every: 1")
+        .replace("leaves_at: 6 ms", "pause: 1 s");
+    let outcome = run(&stalled, 1);
+    assert!(outcome.trace.contains("listener_left hasty #1 Stalled"), "{}", outcome.trace);
+    assert!(outcome.elapsed < Duration::from_secs(3));
+}
+
+#[test]
+fn a_silent_session_sends_heartbeats() {
+    let silent = CLIENT_LEAVES
+        .replace("workers: 1", "workers: 1\n  heartbeat_interval: 1 ms")
+        .replace("update_every: 500", "update_every: 100000")
+        .replace("leaves_at: 6 ms", "leaves_at: 9 ms");
+    let outcome = run(&silent, 1);
+    assert!(outcome.trace.matches("client/hasty").count() > 5, "{}", outcome.trace);
+    assert!(outcome.trace.contains("heartbeat: iteration"), "{}", outcome.trace);
+}
+
+#[test]
+fn a_time_budget_ends_a_solve_with_its_state() {
+    let budget = CLIENT_LEAVES.replace("update_every: 500", "time_budget: 3 ms");
+    let outcome = run(&budget, 1);
+    assert!(outcome.trace.contains("time_budget after"), "{}", outcome.trace);
+    assert!(outcome.trace.contains("solution: 1600 entries"), "{}", outcome.trace);
+}
+
+/// `count` sessions of one size, and one that is `larger` times as large, on two workers.
+fn crowd(count: usize, larger: Option<usize>) -> String {
+    let mut text = "
+name: a crowd
+time_limit: 100 s
+sessions:
+"
+    .to_owned();
+    let mut add = |name: &str, side: usize, limit: usize| {
+        text += &format!(
+            "  - {{ name: {name}, system: {{ kind: poisson_2d, side: {side} }}, method: jacobi, \
+             max_iterations: {limit}, update_every: 1000000 }}\n"
+        );
+    };
+    if let Some(side) = larger {
+        add("huge", side, 60);
+    }
+    for number in 0..count {
+        add(&format!("small{number:04}"), 20, 1_000);
+    }
+    text
+}
+
+/// Simulated microseconds at which each session with this prefix ended, ascending.
+fn ends(trace: &str, prefix: &str) -> Vec<f64> {
+    let mark = format!("session_ended {prefix}");
+    let at = |line: &str| line.split_whitespace().next().unwrap().parse::<f64>().unwrap();
+    trace.lines().filter(|line| line.contains(&mark)).map(at).collect()
+}
+
+fn check_fairness(count: usize) {
+    let outcome = run(&crowd(count, None), 5);
+    assert_eq!(outcome.clients_done, count);
+    let ended = ends(&outcome.trace, "small");
+    assert_eq!(ended.len(), count);
+    // All ask for the same work and come at the same time: a fair node ends them together.
+    let (first, last) = (ended[0], ended[count - 1]);
+    assert!(last < 1.25 * first, "the first ended at {first} µs, the last at {last} µs");
+}
+
+#[test]
+fn sixteen_sessions_progress_fairly() {
+    check_fairness(16);
+}
+
+#[test]
+fn a_thousand_sessions_progress_fairly() {
+    check_fairness(1_000);
+}
+
+#[test]
+fn one_huge_system_does_not_starve_small_ones() {
+    let alone = run(&crowd(8, None), 5);
+    let beside = run(&crowd(8, Some(900)), 5);
+    let last = |outcome: &WorldOutcome| *ends(&outcome.trace, "small").last().unwrap();
+    assert_eq!(ends(&beside.trace, "huge").len(), 1);
+    assert!(ends(&beside.trace, "huge")[0] > 4.0 * last(&beside), "the huge one is long at work");
+    assert!(last(&beside) < 1.5 * last(&alone), "{} against {}", last(&beside), last(&alone));
+}
