@@ -160,8 +160,10 @@ impl Analysis {
     /// Analyses a system in O(nnz) time (the structural rank: bounded by a multiple of it) and with one
     /// transpose of `A` as its memory.
     pub fn of(system: &LinearSystem) -> Self {
-        let transposed = system.transposed();
-        let (rows, columns) = (system.rows(), Rows::of(&transposed));
+        let rows = system.rows();
+        let (transposed, components) =
+            rayon::join(|| system.transposed(), || graph::components(rows));
+        let columns = Rows::of(&transposed);
         let mut found = pass::over(rows, columns);
         let row_kind = found.row_tally.kind(|| graph::reach(rows, columns, &found.row_standings));
         let column_kind =
@@ -184,7 +186,7 @@ impl Analysis {
             column_entries_max: found.column_entries_max,
             norm_infinity: found.norm_infinity,
             norm_one: found.norm_one,
-            components: graph::components(rows, columns, found.symmetry.pattern),
+            components,
             symmetry: found.symmetry,
             row_dominance,
             column_dominance,

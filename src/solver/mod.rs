@@ -6,6 +6,7 @@ pub mod assembly;
 pub mod change_tracker;
 pub mod engine;
 pub mod gallery;
+pub mod matrix_market;
 pub mod options;
 pub mod outcome;
 pub mod system;

@@ -4,33 +4,39 @@ use super::Components;
 use super::dominance::{Reach, Standing};
 use crate::solver::system::Rows;
 
-/// Components of the graph of `A + Aᵀ`. O(nnz); a symmetric pattern needs only the rows.
-pub(crate) fn components(
-    rows: Rows<'_>,
-    columns: Rows<'_>,
-    pattern_is_symmetric: bool,
-) -> Components {
-    let mut seen = vec![false; rows.count()];
-    let mut stack = vec![];
-    let mut components = Components { count: 0, largest: 0 };
-    for start in 0..rows.count() {
-        if seen[start] {
-            continue;
-        }
-        seen[start] = true;
-        stack.push(start);
-        let mut size = 0;
-        while let Some(node) = stack.pop() {
-            size += 1;
-            visit_neighbours(rows, node, &mut seen, &mut stack);
-            if !pattern_is_symmetric {
-                visit_neighbours(columns, node, &mut seen, &mut stack);
+/// Components of the graph of `A + Aᵀ`, by union-find over the nonzeros: one pass in memory order with
+/// n words of random access. Almost O(nnz).
+pub(crate) fn components(rows: Rows<'_>) -> Components {
+    let mut parent: Vec<u32> = (0..rows.count() as u32).collect();
+    for row in 0..rows.count() {
+        let (cols, values) = rows.row(row);
+        let mut root = root_of(&mut parent, row as u32);
+        for (&col, &value) in cols.iter().zip(values) {
+            if value != 0.0 && parent[col as usize] != root {
+                let other = root_of(&mut parent, col);
+                // The smaller number stays root, so that paths only lead down.
+                parent[root.max(other) as usize] = root.min(other);
+                root = root.min(other);
             }
         }
-        components.count += 1;
-        components.largest = components.largest.max(size);
     }
-    components
+    let mut sizes = vec![0u32; parent.len()];
+    for node in 0..parent.len() as u32 {
+        sizes[root_of(&mut parent, node) as usize] += 1;
+    }
+    let count = sizes.iter().filter(|&&size| size > 0).count();
+    let largest = sizes.into_iter().max().map_or(0, |size| size as usize);
+    Components { count, largest }
+}
+
+/// The root of a node; shortens the path by half on the way (Tarjan and van Leeuwen).
+fn root_of(parent: &mut [u32], mut node: u32) -> u32 {
+    while parent[node as usize] != node {
+        let grandparent = parent[parent[node as usize] as usize];
+        parent[node as usize] = grandparent;
+        node = grandparent;
+    }
+    node
 }
 
 /// Where lines with `≥` lead. `lines` are the dominant ones, `across` their transpose. O(nnz).
