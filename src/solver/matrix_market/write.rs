@@ -83,7 +83,7 @@ fn is_symmetric(rows: Rows<'_>) -> bool {
 #[derive(Default)]
 struct NumberText {
     whole: itoa::Buffer,
-    real: ryu::Buffer,
+    real: zmij::Buffer,
 }
 
 impl NumberText {
