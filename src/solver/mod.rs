@@ -10,3 +10,11 @@ pub mod matrix_market;
 pub mod options;
 pub mod outcome;
 pub mod system;
+
+mod iterate;
+mod kernel;
+mod method;
+mod preconditioner;
+mod residual;
+mod scaling;
+mod watch;

@@ -1,5 +1,7 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
 mod layers;
 mod matrix_market;
+mod methods;
 mod simulation;
+mod support;
 mod wire;

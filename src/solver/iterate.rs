@@ -1,0 +1,113 @@
+//! What every method works on: the problem as it stands and the iterate `(x, r)`, which all methods
+//! share, so that a solve can change its method without losing anything.
+
+use crate::solver::kernel;
+use crate::solver::options::MethodName;
+use crate::solver::outcome::{Preparation, StopReason, Work};
+use crate::solver::system::Rows;
+
+/// `A x = b` as a method sees it: n by n, in the engine's scaling.
+#[derive(Clone, Copy)]
+pub(crate) struct Problem<'a> {
+    pub rows: Rows<'a>,
+    pub rhs: &'a [f64],
+    /// Residual norm at or below which the solve is done.
+    pub threshold: f64,
+    /// Iterations done before this step, over all methods.
+    pub iteration: u64,
+}
+
+impl Problem<'_> {
+    /// n.
+    pub fn order(&self) -> usize {
+        self.rhs.len()
+    }
+
+    /// The work of one product with `A`.
+    pub fn product_work(&self) -> Work {
+        let nonzeros = self.rows.values.len() as u64;
+        Work { nonzeros, flops: 2 * nonzeros }
+    }
+
+    /// The work of `count` passes over a vector.
+    pub fn vector_work(&self, count: u64) -> Work {
+        let entries = count * self.order() as u64;
+        Work { nonzeros: entries, flops: 2 * entries }
+    }
+}
+
+/// `x` and its residual `r = b − A x`, both of length n.
+#[derive(Debug, Clone)]
+pub(crate) struct Iterate {
+    pub x: Vec<f64>,
+    pub r: Vec<f64>,
+    /// `‖r‖₂` as tracked.
+    pub norm: f64,
+    /// Whether `r` was measured for this very `x` (up to the rounding of the measurement).
+    pub is_true: bool,
+}
+
+impl Iterate {
+    /// Measures `r = b − A x`. One product.
+    pub fn measure(&mut self, problem: &Problem) {
+        self.norm = problem.rows.residual(&self.x, problem.rhs, &mut self.r);
+        self.is_true = true;
+    }
+
+    /// Takes over a norm that the method tracked without measuring.
+    pub fn track(&mut self, norm: f64) {
+        self.norm = norm;
+        self.is_true = false;
+    }
+
+    /// `x += a p` and `r −= a q`; returns `r · r`.
+    pub fn advance(&mut self, a: f64, p: &[f64], q: &[f64]) -> f64 {
+        let entries = 2 * p.len();
+        let [square] =
+            kernel::fold_chunks_pair(&mut self.x, &mut self.r, entries, |start, x, r| {
+                let p = &p[start..start + x.len()];
+                let q = &q[start..start + x.len()];
+                for i in 0..x.len() {
+                    x[i] += a * p[i];
+                    r[i] -= a * q[i];
+                }
+                let r = &*r;
+                [kernel::chunk_sum(r.len(), |i| r[i] * r[i])]
+            });
+        square
+    }
+
+    /// `x += a p` and `r −= a q`; returns `r · r` and `Σ wᵢ rᵢ²`.
+    pub fn advance_weighted(&mut self, a: f64, p: &[f64], q: &[f64], w: &[f64]) -> [f64; 2] {
+        let entries = 2 * p.len();
+        kernel::fold_chunks_pair(&mut self.x, &mut self.r, entries, |start, x, r| {
+            let range = start..start + x.len();
+            let (p, q, w) = (&p[range.clone()], &q[range.clone()], &w[range]);
+            for i in 0..x.len() {
+                x[i] += a * p[i];
+                r[i] -= a * q[i];
+            }
+            let r = &*r;
+            let square = kernel::chunk_sum(r.len(), |i| r[i] * r[i]);
+            [square, kernel::chunk_sum(r.len(), |i| w[i] * r[i] * r[i])]
+        })
+    }
+}
+
+/// What one step of a method did.
+#[derive(Debug)]
+pub(crate) enum Advance {
+    Prepared(Preparation),
+    Iterated(Work),
+    /// The method cannot go on; `x` and `r` are as after the last good iteration.
+    Failed(StopReason),
+    /// The method could go on, but at a predicted cost above the one it was allowed.
+    Unaffordable(String),
+}
+
+impl Advance {
+    /// A division by a vanished quantity.
+    pub fn breakdown(method: MethodName, problem: &Problem, quantity: &'static str) -> Self {
+        Self::Failed(StopReason::Breakdown { method, iteration: problem.iteration, quantity })
+    }
+}

@@ -1,0 +1,244 @@
+//! Stabilised bi-conjugate gradients, preconditioned from the right.
+
+use crate::solver::iterate::{Advance, Iterate, Problem};
+use crate::solver::kernel::{self, chunk_sum};
+use crate::solver::options::{MethodName, PreconditionerName};
+use crate::solver::outcome::{Preparation, Work};
+use crate::solver::preconditioner::Preconditioner;
+
+/// `|r̂ · r|` below this fraction of `‖r̂‖ ‖r‖` means that the shadow residual has worn out.
+const SHADOW_MIN: f64 = 1e-14;
+
+/// BiCGStab for general `A`.
+///
+/// One step costs two products with `A`, two `M⁻¹ r` and six passes over vectors; dot products are taken
+/// in the passes that write their operands. When the shadow residual `r̂` has become orthogonal to `r`,
+/// the step starts again with `r̂ = r`; a breakdown right after that ends the method.
+///
+/// Source: van der Vorst, *SIAM J. Sci. Stat. Comput.* 13 (1992) 631; Saad, Algorithm 7.7.
+#[derive(Debug)]
+pub(crate) struct Bicgstab {
+    name: PreconditionerName,
+    preconditioner: Option<Preconditioner>,
+    shadow: Vec<f64>,
+    shadow_norm: f64,
+    p: Vec<f64>,
+    /// `A M⁻¹ p`.
+    v: Vec<f64>,
+    /// `A M⁻¹ s`.
+    t: Vec<f64>,
+    /// `M⁻¹ p` and `M⁻¹ s`; empty without a preconditioner.
+    p_hat: Vec<f64>,
+    s_hat: Vec<f64>,
+    /// Coefficients of the last step; none when the next one starts afresh.
+    last: Option<Last>,
+    /// Whether the present step started with `r̂ = r`.
+    fresh: bool,
+}
+
+#[derive(Debug)]
+struct Last {
+    rho: f64,
+    alpha: f64,
+    omega: f64,
+    /// `r̂ · r` of the present residual, where the last update already yielded it.
+    rho_next: Option<f64>,
+}
+
+impl Bicgstab {
+    pub fn new(name: PreconditionerName) -> Self {
+        Self {
+            name,
+            preconditioner: None,
+            shadow: vec![],
+            shadow_norm: 0.0,
+            p: vec![],
+            v: vec![],
+            t: vec![],
+            p_hat: vec![],
+            s_hat: vec![],
+            last: None,
+            fresh: true,
+        }
+    }
+
+    /// See [`Method::step`](super::Method::step).
+    pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
+        let work = self.next_work(problem);
+        let Some(preconditioner) = self.preconditioner.take() else {
+            let built = Preconditioner::build(self.name, MethodName::Bicgstab, problem);
+            return match built {
+                Ok((preconditioner, preparation)) => {
+                    self.prepare(problem, preconditioner, preparation)
+                }
+                Err(reason) => Advance::Failed(reason),
+            };
+        };
+        let broken = self.iterate(&preconditioner, problem, iterate);
+        self.preconditioner = Some(preconditioner);
+        match broken {
+            None => Advance::Iterated(work),
+            Some(quantity) => Advance::breakdown(MethodName::Bicgstab, problem, quantity),
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        problem: &Problem,
+        preconditioner: Preconditioner,
+        preparation: Preparation,
+    ) -> Advance {
+        let n = problem.order();
+        for vector in [&mut self.shadow, &mut self.p, &mut self.v, &mut self.t] {
+            *vector = vec![0.0; n];
+        }
+        if !matches!(preconditioner, Preconditioner::Identity) {
+            self.p_hat = vec![0.0; n];
+            self.s_hat = vec![0.0; n];
+        }
+        self.preconditioner = Some(preconditioner);
+        Advance::Prepared(preparation)
+    }
+
+    /// One iteration; names the quantity that vanished, if one did.
+    fn iterate(
+        &mut self,
+        preconditioner: &Preconditioner,
+        problem: &Problem,
+        iterate: &mut Iterate,
+    ) -> Option<&'static str> {
+        let rho = self.next_direction(iterate);
+        let p_hat = apply(preconditioner, &self.p, &mut self.p_hat);
+        let alpha = rho / problem.rows.product_dot(p_hat, &self.shadow, &mut self.v);
+        if !alpha.is_finite() {
+            return self.start_again("r̂ · A M⁻¹ p");
+        }
+        // From here on iterate.r is s = r − α v.
+        let half = kernel::add_scaled_square(&mut iterate.r, -alpha, &self.v);
+        let half_norm = kernel::norm_from_square(half, &iterate.r);
+        let s_hat = apply(preconditioner, &iterate.r, &mut self.s_hat);
+        let mut omega = 0.0;
+        if half_norm > problem.threshold {
+            let [s_t, t_t] = problem.rows.product_two_dots(s_hat, &iterate.r, &mut self.t);
+            omega = s_t / t_t;
+        }
+        if omega == 0.0 || !omega.is_finite() {
+            kernel::add_scaled(&mut iterate.x, alpha, p_hat);
+            iterate.track(half_norm);
+            let done = half_norm <= problem.threshold;
+            return if done { None } else { self.start_again("s · A M⁻¹ s") };
+        }
+        let [square, rho_next] = self.finish(preconditioner, alpha, omega, iterate);
+        iterate.track(kernel::norm_from_square(square, &iterate.r));
+        self.last = Some(Last { rho, alpha, omega, rho_next: Some(rho_next) });
+        None
+    }
+
+    /// `p = r + β (p − ω v)`; returns `ρ = r̂ · r`. Starts afresh where the shadow has worn out.
+    fn next_direction(&mut self, iterate: &Iterate) -> f64 {
+        let r = &iterate.r;
+        let known = self
+            .last
+            .as_ref()
+            .map(|last| last.rho_next.unwrap_or_else(|| kernel::dot(&self.shadow, r)));
+        if let (Some(last), Some(rho)) = (&self.last, known)
+            && rho.abs() > SHADOW_MIN * self.shadow_norm * iterate.norm
+        {
+            let beta = (rho / last.rho) * (last.alpha / last.omega);
+            let (omega, v) = (last.omega, &self.v);
+            kernel::fold_chunks(&mut self.p, 3 * r.len(), |start, p| {
+                let range = start..start + p.len();
+                for ((p, r), v) in p.iter_mut().zip(&r[range.clone()]).zip(&v[range]) {
+                    *p = r + beta * (*p - omega * v);
+                }
+                []
+            });
+            self.fresh = false;
+            return rho;
+        }
+        self.shadow.copy_from_slice(r);
+        self.p.copy_from_slice(r);
+        self.shadow_norm = iterate.norm;
+        self.fresh = true;
+        kernel::dot(r, r)
+    }
+
+    /// `x += α M⁻¹ p + ω M⁻¹ s` and `r = s − ω t` in one pass; returns `r · r` and `r̂ · r`.
+    fn finish(
+        &self,
+        preconditioner: &Preconditioner,
+        alpha: f64,
+        omega: f64,
+        iterate: &mut Iterate,
+    ) -> [f64; 2] {
+        let plain = matches!(preconditioner, Preconditioner::Identity);
+        let p_hat = if plain { &self.p } else { &self.p_hat };
+        let (s_hat, t, shadow) = (&self.s_hat, &self.t, &self.shadow);
+        let entries = 3 * self.p.len();
+        kernel::fold_chunks_pair(&mut iterate.x, &mut iterate.r, entries, |start, x, r| {
+            let range = start..start + x.len();
+            let (p, t, shadow) = (&p_hat[range.clone()], &t[range.clone()], &shadow[range.clone()]);
+            if plain {
+                for i in 0..x.len() {
+                    x[i] += alpha * p[i] + omega * r[i];
+                    r[i] -= omega * t[i];
+                }
+            } else {
+                let s_hat = &s_hat[range];
+                for i in 0..x.len() {
+                    x[i] += alpha * p[i] + omega * s_hat[i];
+                    r[i] -= omega * t[i];
+                }
+            }
+            let r = &*r;
+            let square = chunk_sum(r.len(), |i| r[i] * r[i]);
+            [square, chunk_sum(r.len(), |i| shadow[i] * r[i])]
+        })
+    }
+
+    /// Forgets the directions after a breakdown; a breakdown of a fresh start is final.
+    fn start_again(&mut self, quantity: &'static str) -> Option<&'static str> {
+        self.last = None;
+        self.fresh.then_some(quantity)
+    }
+
+    /// See [`Method::next_work`](super::Method::next_work).
+    pub fn next_work(&self, problem: &Problem) -> Work {
+        match &self.preconditioner {
+            None => Preconditioner::build_work(self.name, problem),
+            Some(preconditioner) => {
+                let half = problem.product_work() + preconditioner.apply_work();
+                half + half + problem.vector_work(9)
+            }
+        }
+    }
+
+    pub fn residual_replaced(&mut self) {
+        if let Some(last) = &mut self.last {
+            last.rho_next = None;
+        }
+    }
+
+    pub fn restart(&mut self) {
+        self.last = None;
+    }
+
+    pub fn memory_bytes(&self) -> u64 {
+        let vectors = [&self.shadow, &self.p, &self.v, &self.t, &self.p_hat, &self.s_hat];
+        let entries: usize = vectors.iter().map(|vector| vector.capacity()).sum();
+        8 * entries as u64 + self.preconditioner.as_ref().map_or(0, Preconditioner::memory_bytes)
+    }
+}
+
+/// `M⁻¹ source`, formed in `target` unless `M` is the identity.
+fn apply<'a>(
+    preconditioner: &Preconditioner,
+    source: &'a [f64],
+    target: &'a mut [f64],
+) -> &'a [f64] {
+    if matches!(preconditioner, Preconditioner::Identity) {
+        return source;
+    }
+    preconditioner.apply(source, target);
+    target
+}

@@ -1,0 +1,251 @@
+//! Restarted GMRES, preconditioned from the right.
+
+use crate::solver::iterate::{Advance, Iterate, Problem};
+use crate::solver::kernel;
+use crate::solver::options::{MethodName, PreconditionerName};
+use crate::solver::outcome::Work;
+use crate::solver::preconditioner::Preconditioner;
+
+/// A new basis vector that keeps less than this of its length is orthogonalised a second time.
+const CANCELLATION: f64 = 1e-2;
+
+/// GMRES(m) for general `A`: the residual norm never grows.
+///
+/// Step `j` of a cycle costs one product with `A`, one `M⁻¹ v` and `j` passes over vectors (modified
+/// Gram-Schmidt, each projection fused with the next dot product). Inside a cycle `x` and `r` stay at
+/// the cycle's start and only the norm is tracked; the end of a cycle forms `x` and measures `r`.
+///
+/// Source: Saad and Schultz 1986; Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed.,
+/// Algorithms 6.9 and 9.5.
+#[derive(Debug)]
+pub(crate) struct Gmres {
+    name: PreconditionerName,
+    preconditioner: Option<Preconditioner>,
+    /// m.
+    restart: usize,
+    /// Orthonormal `v₀ … vⱼ`; allocated when first reached, kept over cycles.
+    basis: Vec<Vec<f64>>,
+    /// Column `j` of the triangular factor, `j + 1` entries.
+    triangle: Vec<Vec<f64>>,
+    /// (cosine, sine) of each column's rotation.
+    rotations: Vec<(f64, f64)>,
+    /// Rotated right-hand side `‖r₀‖ e₁`, one entry more than columns.
+    rotated: Vec<f64>,
+    scratch: Vec<f64>,
+}
+
+impl Gmres {
+    pub fn new(name: PreconditionerName, restart: usize) -> Self {
+        Self {
+            name,
+            preconditioner: None,
+            restart,
+            basis: vec![],
+            triangle: vec![],
+            rotations: vec![],
+            rotated: vec![],
+            scratch: vec![],
+        }
+    }
+
+    /// See [`Method::step`](super::Method::step).
+    pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
+        let work = self.next_work(problem);
+        let Some(preconditioner) = self.preconditioner.take() else {
+            return match Preconditioner::build(self.name, MethodName::Gmres, problem) {
+                Ok((preconditioner, preparation)) => {
+                    self.scratch = vec![0.0; problem.order()];
+                    self.preconditioner = Some(preconditioner);
+                    Advance::Prepared(preparation)
+                }
+                Err(reason) => Advance::Failed(reason),
+            };
+        };
+        let vanished = self.iterate(&preconditioner, problem, iterate);
+        self.preconditioner = Some(preconditioner);
+        if vanished {
+            self.close_cycle(problem, iterate);
+            let quantity = "the last pivot of the Hessenberg matrix";
+            return Advance::breakdown(MethodName::Gmres, problem, quantity);
+        }
+        if self.triangle.len() == self.cycle_len(problem) || iterate.norm <= problem.threshold {
+            self.close_cycle(problem, iterate);
+        }
+        Advance::Iterated(work)
+    }
+
+    /// Moves `x` to the end of the cycle and measures `r` there.
+    pub fn close_cycle(&mut self, problem: &Problem, iterate: &mut Iterate) {
+        iterate.x = self.form_solution(iterate);
+        iterate.measure(problem);
+        self.restart();
+    }
+
+    /// One Arnoldi step; true when the least-squares problem has become singular.
+    fn iterate(
+        &mut self,
+        preconditioner: &Preconditioner,
+        problem: &Problem,
+        iterate: &mut Iterate,
+    ) -> bool {
+        if self.triangle.is_empty() {
+            self.begin_cycle(iterate);
+        }
+        let column = self.triangle.len();
+        preconditioner.apply(&self.basis[column], &mut self.scratch);
+        if self.basis.len() == column + 1 {
+            self.basis.push(vec![0.0; problem.order()]);
+        }
+        let (known, fresh) = self.basis.split_at_mut(column + 1);
+        let w = &mut fresh[0];
+        problem.rows.product(&self.scratch, w);
+        let before = kernel::norm2(w);
+        let mut projections = vec![0.0; column + 1];
+        let mut after = orthogonalise(known, w, &mut projections);
+        if after < CANCELLATION * before {
+            after = orthogonalise(known, w, &mut projections);
+        }
+        // What is left of a vector inside the span is rounding, not a direction.
+        if after <= 4.0 * f64::EPSILON * before {
+            after = 0.0;
+        } else {
+            w.iter_mut().for_each(|value| *value /= after);
+        }
+        self.rotate(projections, after, before);
+        let Some(&last) = self.rotated.last() else { return true };
+        iterate.track(last.abs());
+        self.triangle[column][column] == 0.0
+    }
+
+    /// `v₀ = r / ‖r‖`.
+    fn begin_cycle(&mut self, iterate: &Iterate) {
+        if self.basis.is_empty() {
+            self.basis.push(vec![0.0; iterate.r.len()]);
+        }
+        let norm = iterate.norm;
+        for (value, r) in self.basis[0].iter_mut().zip(&iterate.r) {
+            *value = r / norm;
+        }
+        self.rotated = vec![norm];
+        self.rotations.clear();
+    }
+
+    /// Adds a Hessenberg column to the QR factorisation by Givens rotations.
+    fn rotate(&mut self, mut column: Vec<f64>, below: f64, scale: f64) {
+        for (k, &(cosine, sine)) in self.rotations.iter().enumerate() {
+            let (upper, lower) = (column[k], column[k + 1]);
+            column[k] = cosine * upper + sine * lower;
+            column[k + 1] = cosine * lower - sine * upper;
+        }
+        let last = column.len() - 1;
+        let length = column[last].hypot(below);
+        // A pivot at rounding level of its column counts as zero: the system it closes is singular.
+        let (cosine, sine) = if length <= f64::EPSILON * scale {
+            column[last] = 0.0;
+            (1.0, 0.0)
+        } else {
+            let rotation = (column[last] / length, below / length);
+            column[last] = length;
+            rotation
+        };
+        let g = self.rotated[last];
+        self.rotated[last] = cosine * g;
+        self.rotated.push(-sine * g);
+        self.rotations.push((cosine, sine));
+        self.triangle.push(column);
+    }
+
+    fn cycle_len(&self, problem: &Problem) -> usize {
+        self.restart.min(problem.order())
+    }
+
+    /// m.
+    pub fn cycle(&self) -> u64 {
+        self.restart as u64
+    }
+
+    /// See [`Method::holds_back`](super::Method::holds_back).
+    pub fn holds_back(&self) -> bool {
+        !self.triangle.is_empty()
+    }
+
+    /// `x₀ + M⁻¹ V y` with the `y` of the present column. O(n j).
+    pub fn form_solution(&self, iterate: &Iterate) -> Vec<f64> {
+        let mut x = iterate.x.clone();
+        let columns = self.triangle.len();
+        let Some(preconditioner) = self.preconditioner.as_ref().filter(|_| columns > 0) else {
+            return x;
+        };
+        let y = self.coefficients();
+        let mut direction = vec![0.0; x.len()];
+        for (coefficient, vector) in y.iter().zip(&self.basis) {
+            kernel::add_scaled(&mut direction, *coefficient, vector);
+        }
+        let mut correction = vec![0.0; x.len()];
+        preconditioner.apply(&direction, &mut correction);
+        kernel::add_scaled(&mut x, 1.0, &correction);
+        x
+    }
+
+    /// The work of [`form_solution`](Self::form_solution).
+    pub fn form_work(&self, problem: &Problem) -> Work {
+        problem.vector_work(self.triangle.len() as u64 + 2)
+    }
+
+    /// Solves the triangular system for `y`. A column with a zero pivot contributes nothing.
+    fn coefficients(&self) -> Vec<f64> {
+        let columns = self.triangle.len();
+        let mut y = self.rotated[..columns].to_vec();
+        for k in (0..columns).rev() {
+            let pivot = self.triangle[k][k];
+            y[k] = if pivot == 0.0 { 0.0 } else { y[k] / pivot };
+            for i in 0..k {
+                y[i] -= self.triangle[k][i] * y[k];
+            }
+        }
+        y
+    }
+
+    /// See [`Method::next_work`](super::Method::next_work).
+    pub fn next_work(&self, problem: &Problem) -> Work {
+        let Some(preconditioner) = &self.preconditioner else {
+            return Preconditioner::build_work(self.name, problem);
+        };
+        let column = self.triangle.len() as u64;
+        let step = problem.product_work()
+            + preconditioner.apply_work()
+            + problem.vector_work(2 * column + 4);
+        if self.triangle.len() + 1 == self.cycle_len(problem) {
+            return step + self.form_work(problem) + problem.product_work();
+        }
+        step
+    }
+
+    pub fn restart(&mut self) {
+        self.triangle.clear();
+        self.rotations.clear();
+        self.rotated.clear();
+    }
+
+    pub fn memory_bytes(&self) -> u64 {
+        let entries: usize = self.basis.iter().map(Vec::capacity).sum::<usize>()
+            + self.triangle.iter().map(Vec::capacity).sum::<usize>()
+            + self.scratch.capacity();
+        8 * entries as u64 + self.preconditioner.as_ref().map_or(0, Preconditioner::memory_bytes)
+    }
+}
+
+/// Modified Gram-Schmidt of `w` against `basis`, adding to `projections`; returns `‖w‖₂` of what is
+/// left. Each subtraction is fused with the next dot product, so every vector is read once.
+fn orthogonalise(basis: &[Vec<f64>], w: &mut [f64], projections: &mut [f64]) -> f64 {
+    let mut next = kernel::dot(&basis[0], w);
+    for k in 0..basis.len() {
+        let projection = next;
+        projections[k] += projection;
+        next = match basis.get(k + 1) {
+            Some(following) => kernel::add_scaled_dot(w, -projection, &basis[k], following),
+            None => kernel::add_scaled_square(w, -projection, &basis[k]),
+        };
+    }
+    kernel::norm_from_square(next, w)
+}

@@ -1,0 +1,276 @@
+//! `hybrid`: which methods to try on a system, in which order, and why. Owns the choice; the engine
+//! carries it out and moves on to the next candidate when one stalls, breaks down or is too dear.
+
+use crate::solver::analysis::{Analysis, Asymmetry, Definiteness, Diagonal, StructuralRank};
+use crate::solver::method::direct::Shape;
+use crate::solver::method::with_preconditioner;
+use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
+use crate::solver::outcome::Refusal;
+use crate::solver::system::Rows;
+
+/// One method to try.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Candidate {
+    pub method: MethodName,
+    pub preconditioner: PreconditionerName,
+    /// For people.
+    pub reason: String,
+    /// What a factorisation may assume.
+    pub shape: Shape,
+    /// `direct` gives way to the next candidate when it would take more operations than this.
+    pub flops_max: f64,
+}
+
+/// From this dominance on, an iteration gains so much that no factorisation competes.
+const COMFORTABLE_GAP: f64 = 0.02;
+
+/// Up to this order a factorisation costs less than the bookkeeping of an iteration is worth.
+const ALWAYS_DIRECT_ORDER_MAX: usize = 200;
+
+/// Operations that a factorisation does in the time an iteration takes for one: blocks stay in cache
+/// and fill the vector units, a sparse product waits for memory.
+const DENSE_ADVANTAGE: f64 = 12.0;
+
+/// The least that a factorisation is allowed, about a tenth of a second.
+const DIRECT_FLOPS_FREE: f64 = 5e8;
+
+/// The candidates for a system and its options, in the order in which they are tried. Never empty.
+///
+/// # Errors
+/// A [`Refusal`] when the method that was asked for cannot work on this matrix.
+pub(crate) fn candidates(
+    analysis: &Analysis,
+    rows: Rows,
+    options: &SolveOptions,
+) -> Result<Vec<Candidate>, Refusal> {
+    refuse_singular(analysis, options.method)?;
+    if options.method == MethodName::Hybrid {
+        let mut all = portfolio(analysis);
+        if let Some(asked) = options.preconditioner {
+            prefer(&mut all, asked, analysis);
+        }
+        return Ok(all);
+    }
+    refuse(analysis, rows, options)?;
+    let method = options.method;
+    let (preconditioner, reason) = match options.preconditioner {
+        Some(asked) => (asked, "as asked".to_owned()),
+        None => suitable_preconditioner(method, analysis),
+    };
+    Ok(vec![candidate(analysis, method, preconditioner, &reason, f64::INFINITY)])
+}
+
+/// The larger of both relative dominance margins.
+fn gap(analysis: &Analysis) -> f64 {
+    analysis.row_dominance.relative_gap_min.max(analysis.column_dominance.relative_gap_min)
+}
+
+fn shape(analysis: &Analysis) -> Shape {
+    match &analysis.definiteness {
+        Definiteness::NotSymmetric => Shape::General,
+        Definiteness::Positive => Shape::SymmetricPositiveDiagonal,
+        Definiteness::Negative
+        | Definiteness::RefutedByDiagonal { .. }
+        | Definiteness::RefutedByMinor { .. } => Shape::Symmetric,
+        Definiteness::Unknown if analysis.diagonal.smallest > 0.0 => {
+            Shape::SymmetricPositiveDiagonal
+        }
+        Definiteness::Unknown => Shape::Symmetric,
+    }
+}
+
+fn candidate(
+    analysis: &Analysis,
+    method: MethodName,
+    preconditioner: PreconditionerName,
+    reason: &str,
+    flops_max: f64,
+) -> Candidate {
+    let shape = shape(analysis);
+    let name = with_preconditioner(method, preconditioner);
+    Candidate { method, preconditioner, reason: format!("{name}: {reason}"), shape, flops_max }
+}
+
+fn portfolio(analysis: &Analysis) -> Vec<Candidate> {
+    let gap = gap(analysis);
+    let comfortable = gap >= COMFORTABLE_GAP && analysis.order > ALWAYS_DIRECT_ORDER_MAX;
+    let spd_possible = shape(analysis) == Shape::SymmetricPositiveDiagonal;
+    let ilu = if analysis.diagonal.first_zero.is_none() {
+        PreconditionerName::Ilu
+    } else {
+        PreconditionerName::None
+    };
+    let add = |method, preconditioner, reason: &str, flops_max| {
+        candidate(analysis, method, preconditioner, reason, flops_max)
+    };
+    let (none, jacobi) = (PreconditionerName::None, PreconditionerName::Jacobi);
+    let (free, any) = (direct_flops_max(analysis), f64::INFINITY);
+    let last = add(MethodName::Direct, none, "what is left is to factorise at any cost", any);
+    let mut list = vec![];
+    if comfortable {
+        let reason = format!(
+            "strictly diagonally dominant with a relative margin of {gap:.3}, so few iterations suffice"
+        );
+        let method = if spd_possible { MethodName::Cg } else { MethodName::Bicgstab };
+        list.push(add(method, jacobi, &reason, any));
+    } else {
+        list.push(add(MethodName::Direct, none, &direct_reason(analysis), free));
+        if spd_possible {
+            list.push(add(MethodName::Cg, ilu, "symmetric with a positive diagonal", any));
+        }
+    }
+    list.push(add(
+        MethodName::Bicgstab,
+        ilu,
+        "a general matrix of which nothing else is known",
+        any,
+    ));
+    list.push(add(MethodName::Gmres, ilu, "its residual never grows", any));
+    list.push(last);
+    list
+}
+
+fn direct_reason(analysis: &Analysis) -> String {
+    let n = analysis.order;
+    if n <= ALWAYS_DIRECT_ORDER_MAX {
+        return format!("{n} unknowns are factorised at once");
+    }
+    let found = match (shape(analysis), &analysis.definiteness) {
+        (Shape::SymmetricPositiveDiagonal, _) => "symmetric with a positive diagonal".to_owned(),
+        (Shape::Symmetric, Definiteness::RefutedByDiagonal { row, value }) => {
+            format!("symmetric but indefinite, because diagonal entry {row} is {value}")
+        }
+        (Shape::Symmetric, Definiteness::RefutedByMinor { entry, .. }) => format!(
+            "symmetric but indefinite, because entry ({}, {}) outweighs its diagonals",
+            entry.row, entry.col
+        ),
+        (Shape::Symmetric, _) => "symmetric with a negative diagonal".to_owned(),
+        (Shape::General, _) => {
+            "not symmetric and without a comfortable dominance margin".to_owned()
+        }
+    };
+    let factorisation = match shape(analysis) {
+        Shape::SymmetricPositiveDiagonal => "LLᵀ",
+        Shape::Symmetric => "LDLᵀ",
+        Shape::General => "LU",
+    };
+    format!("{found}, so {factorisation} is tried unless its predicted fill is too large")
+}
+
+/// What a factorisation may cost before an iterative method is tried first: about what √n iterations
+/// with an incomplete factor take, which is the count of two-dimensional grids.
+fn direct_flops_max(analysis: &Analysis) -> f64 {
+    let iterations = (analysis.order as f64).sqrt();
+    let iteration_flops = 8.0 * analysis.nonzeros as f64;
+    (DENSE_ADVANTAGE * iterations * iteration_flops).max(DIRECT_FLOPS_FREE)
+}
+
+/// Moves the candidates that take the preconditioner asked for to the front, with it.
+fn prefer(all: &mut Vec<Candidate>, asked: PreconditionerName, analysis: &Analysis) {
+    let divides = asked != PreconditionerName::None;
+    if divides && analysis.diagonal.first_zero.is_some() {
+        return;
+    }
+    for candidate in all.iter_mut().filter(|c| c.method != MethodName::Direct) {
+        candidate.preconditioner = asked;
+        let name = with_preconditioner(candidate.method, asked);
+        candidate.reason = format!("{name}: the preconditioner was asked for");
+    }
+    if divides {
+        all.sort_by_key(|candidate| candidate.method == MethodName::Direct);
+    }
+}
+
+/// What suits a method that was asked for without a preconditioner.
+fn suitable_preconditioner(
+    method: MethodName,
+    analysis: &Analysis,
+) -> (PreconditionerName, String) {
+    let name = match method {
+        MethodName::Jacobi | MethodName::GaussSeidel | MethodName::Direct | MethodName::Hybrid => {
+            PreconditionerName::None
+        }
+        MethodName::Cg | MethodName::Bicgstab | MethodName::Gmres => {
+            if analysis.diagonal.first_zero.is_some() {
+                PreconditionerName::None
+            } else if gap(analysis) >= COMFORTABLE_GAP {
+                PreconditionerName::Jacobi
+            } else {
+                PreconditionerName::Ilu
+            }
+        }
+    };
+    let reason = match name {
+        PreconditionerName::None => "as asked",
+        PreconditionerName::Jacobi => "strict dominance makes the diagonal a good preconditioner",
+        PreconditionerName::Ilu => "without strict dominance the diagonal alone helps little",
+    };
+    (name, reason.to_owned())
+}
+
+/// Refuses what cannot work.
+fn refuse(analysis: &Analysis, rows: Rows, options: &SolveOptions) -> Result<(), Refusal> {
+    let method = options.method;
+    let preconditioner = options.preconditioner.unwrap_or(PreconditionerName::None);
+    let divides = match method {
+        MethodName::Jacobi | MethodName::GaussSeidel => true,
+        MethodName::Cg | MethodName::Bicgstab | MethodName::Gmres => false,
+        MethodName::Direct | MethodName::Hybrid => false,
+    };
+    let takes_none = divides || method == MethodName::Direct;
+    if takes_none && preconditioner != PreconditionerName::None {
+        return Err(Refusal::UselessPreconditioner { method, preconditioner });
+    }
+    if method == MethodName::Cg {
+        refuse_cg(analysis, rows)?;
+    }
+    match analysis.diagonal.first_zero {
+        Some(row) if divides || preconditioner != PreconditionerName::None => {
+            let method = with_preconditioner(method, preconditioner);
+            Err(Refusal::ZeroDiagonal { method, row, instead: MethodName::Direct })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn refuse_cg(analysis: &Analysis, rows: Rows) -> Result<(), Refusal> {
+    let instead = MethodName::Hybrid;
+    if let Some(found) = analysis.symmetry.first_asymmetry
+        && !analysis.symmetry.up_to_rounding()
+    {
+        let Asymmetry { row, col, value, mirrored } = found;
+        return Err(Refusal::NotSymmetric { row, col, value, mirrored, instead });
+    }
+    let Diagonal { first_zero, first_negative, .. } = analysis.diagonal;
+    match first_zero.into_iter().chain(first_negative).min() {
+        Some(row) => {
+            let (cols, values) = rows.row(row);
+            let value = cols.binary_search(&(row as u32)).map_or(0.0, |at| values[at]);
+            Err(Refusal::NotPositiveDefinite { row, value, instead })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Without a matching of rows and columns no method has anything to find.
+fn refuse_singular(analysis: &Analysis, method: MethodName) -> Result<(), Refusal> {
+    match analysis.structure.rank {
+        StructuralRank::Deficient { .. } => Err(Refusal::StructurallySingular {
+            evidence: analysis.prospect(method).reason.clone(),
+        }),
+        StructuralRank::Full | StructuralRank::AtLeast { .. } => Ok(()),
+    }
+}
+
+/// Whether a method converges for this matrix for certain, however slowly.
+pub(crate) fn certain(analysis: &Analysis, candidate: &Candidate, options: &SolveOptions) -> bool {
+    let definite = analysis.definiteness == Definiteness::Positive;
+    match candidate.method {
+        MethodName::Jacobi => analysis.h_matrix.is_some() && options.damping <= 1.0,
+        MethodName::GaussSeidel => {
+            definite || (analysis.h_matrix.is_some() && options.damping <= 1.0)
+        }
+        MethodName::Cg => definite,
+        MethodName::Bicgstab | MethodName::Gmres | MethodName::Direct | MethodName::Hybrid => false,
+    }
+}

@@ -1,0 +1,186 @@
+//! The methods, each a struct with one `step()`, behind one closed enum. Owns the dispatch; the engine
+//! decides when to stop, `hybrid` which method to take.
+
+mod bicgstab;
+mod cg;
+pub(crate) mod direct;
+mod fill;
+mod gauss_seidel;
+mod gmres;
+pub(crate) mod hybrid;
+mod jacobi;
+
+use crate::solver::iterate::{Advance, Iterate, Problem};
+use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
+use crate::solver::outcome::Work;
+
+use self::bicgstab::Bicgstab;
+use self::cg::Cg;
+use self::direct::Direct;
+use self::gauss_seidel::GaussSeidel;
+use self::gmres::Gmres;
+use self::hybrid::Candidate;
+use self::jacobi::Jacobi;
+
+/// The method in force with its vectors and factors.
+#[derive(Debug)]
+pub(crate) enum Method {
+    Jacobi(Jacobi),
+    GaussSeidel(GaussSeidel),
+    Cg(Cg),
+    Bicgstab(Bicgstab),
+    Gmres(Gmres),
+    Direct(Box<Direct>),
+}
+
+impl Method {
+    /// The method a candidate names. O(1): vectors are allocated by the first step.
+    pub fn of(candidate: &Candidate, options: &SolveOptions) -> Self {
+        let preconditioner = candidate.preconditioner;
+        match candidate.method {
+            MethodName::Jacobi => Self::Jacobi(Jacobi::new(options.damping)),
+            MethodName::GaussSeidel => {
+                Self::GaussSeidel(GaussSeidel::new(options.damping, options.sweep))
+            }
+            MethodName::Cg => Self::Cg(Cg::new(preconditioner)),
+            MethodName::Bicgstab => Self::Bicgstab(Bicgstab::new(preconditioner)),
+            MethodName::Gmres => Self::Gmres(Gmres::new(preconditioner, options.restart)),
+            MethodName::Direct | MethodName::Hybrid => Self::Direct(Box::new(Direct::new(
+                candidate.shape,
+                options.memory_bytes_max,
+                candidate.flops_max,
+            ))),
+        }
+    }
+
+    /// One set-up or one iteration.
+    pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
+        match self {
+            Self::Jacobi(method) => method.step(problem, iterate),
+            Self::GaussSeidel(method) => method.step(problem, iterate),
+            Self::Cg(method) => method.step(problem, iterate),
+            Self::Bicgstab(method) => method.step(problem, iterate),
+            Self::Gmres(method) => method.step(problem, iterate),
+            Self::Direct(method) => method.step(problem, iterate),
+        }
+    }
+
+    /// What the next [`step`](Self::step) is expected to cost.
+    pub fn next_work(&self, problem: &Problem) -> Work {
+        match self {
+            Self::Jacobi(method) => method.next_work(problem),
+            Self::GaussSeidel(method) => method.next_work(problem),
+            Self::Cg(method) => method.next_work(problem),
+            Self::Bicgstab(method) => method.next_work(problem),
+            Self::Gmres(method) => method.next_work(problem),
+            Self::Direct(method) => method.next_work(problem),
+        }
+    }
+
+    /// Whether `iterate.x` lags behind the tracked norm (GMRES inside a cycle).
+    pub fn holds_back(&self) -> bool {
+        match self {
+            Self::Gmres(method) => method.holds_back(),
+            Self::Jacobi(_)
+            | Self::GaussSeidel(_)
+            | Self::Cg(_)
+            | Self::Bicgstab(_)
+            | Self::Direct(_) => false,
+        }
+    }
+
+    /// Brings `x` and `r` up to date where the method holds them back.
+    pub fn settle(&mut self, problem: &Problem, iterate: &mut Iterate) {
+        match self {
+            Self::Gmres(method) if method.holds_back() => method.close_cycle(problem, iterate),
+            Self::Gmres(_)
+            | Self::Jacobi(_)
+            | Self::GaussSeidel(_)
+            | Self::Cg(_)
+            | Self::Bicgstab(_)
+            | Self::Direct(_) => {}
+        }
+    }
+
+    /// The current `x` where the method [holds it back](Self::holds_back).
+    pub fn form_solution(&self, iterate: &Iterate) -> Vec<f64> {
+        match self {
+            Self::Gmres(method) => method.form_solution(iterate),
+            Self::Jacobi(_)
+            | Self::GaussSeidel(_)
+            | Self::Cg(_)
+            | Self::Bicgstab(_)
+            | Self::Direct(_) => iterate.x.clone(),
+        }
+    }
+
+    /// The work of [`form_solution`](Self::form_solution).
+    pub fn form_work(&self, problem: &Problem) -> Work {
+        match self {
+            Self::Gmres(method) => method.form_work(problem),
+            Self::Jacobi(_)
+            | Self::GaussSeidel(_)
+            | Self::Cg(_)
+            | Self::Bicgstab(_)
+            | Self::Direct(_) => Work::default(),
+        }
+    }
+
+    /// `r` was measured afresh for the same `x`; conjugate directions stay.
+    pub fn residual_replaced(&mut self) {
+        match self {
+            Self::Cg(method) => method.residual_replaced(),
+            Self::Bicgstab(method) => method.residual_replaced(),
+            Self::Gmres(method) => method.restart(),
+            Self::Jacobi(_) | Self::GaussSeidel(_) | Self::Direct(_) => {}
+        }
+    }
+
+    /// `x` or the claim about it was wrong: start again from `(x, r)`, keeping the set-up.
+    pub fn restart(&mut self) {
+        match self {
+            Self::Cg(method) => method.restart(),
+            Self::Bicgstab(method) => method.restart(),
+            Self::Gmres(method) => method.restart(),
+            Self::Jacobi(_) | Self::GaussSeidel(_) | Self::Direct(_) => {}
+        }
+    }
+
+    /// Iterations without a new best residual after which the method counts as stalled.
+    pub fn patience(&self, order: usize) -> u64 {
+        match self {
+            Self::Jacobi(_) | Self::GaussSeidel(_) => 200,
+            // The residual norm of CG may wander for about √κ iterations before it falls.
+            Self::Cg(_) => (order as u64).clamp(100, 2_000),
+            Self::Bicgstab(_) => 300,
+            // A cycle may make no progress before its last step, so two whole cycles are watched.
+            Self::Gmres(method) => 2 * method.cycle() + 50,
+            Self::Direct(_) => 3,
+        }
+    }
+
+    /// Bytes of the method's own vectors and factors.
+    pub fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Jacobi(method) => method.memory_bytes(),
+            Self::GaussSeidel(method) => method.memory_bytes(),
+            Self::Cg(method) => method.memory_bytes(),
+            Self::Bicgstab(method) => method.memory_bytes(),
+            Self::Gmres(method) => method.memory_bytes(),
+            Self::Direct(method) => method.memory_bytes(),
+        }
+    }
+}
+
+/// Names that [`PreconditionerName::None`] and the others have in reasons.
+pub(crate) fn with_preconditioner(
+    method: MethodName,
+    preconditioner: PreconditionerName,
+) -> String {
+    match preconditioner {
+        PreconditionerName::None => method.to_string(),
+        PreconditionerName::Jacobi | PreconditionerName::Ilu => {
+            format!("{method} with {preconditioner}")
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Incomplete LU without fill: `A ≈ (I + L) D (I + U)` on the pattern of `A`.
+//!
+//! Source: Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed., Algorithm 10.4 (IKJ order).
+
+use crate::solver::iterate::Problem;
+use crate::solver::options::MethodName;
+use crate::solver::outcome::{Preparation, StopReason, Work};
+use crate::solver::system::Rows;
+
+/// A pivot below this fraction of its row's largest entry counts as vanished.
+const PIVOT_MIN: f64 = 1e-14;
+
+/// Strict triangle in compressed rows.
+#[derive(Debug, Default)]
+struct Triangle {
+    pointers: Vec<u32>,
+    cols: Vec<u32>,
+    values: Vec<f64>,
+}
+
+/// `M = (I + L) D (I + U)` with strict triangles `L`, `U` and diagonal `D`. Scaling `U` by the pivots
+/// keeps the division out of the chain of dependent operations of the backward solve.
+#[derive(Debug)]
+pub(crate) struct IncompleteFactor {
+    lower: Triangle,
+    upper: Triangle,
+    /// `1 / dᵢᵢ`.
+    inverse_pivots: Vec<f64>,
+}
+
+/// Why a factorisation stopped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct BadPivot {
+    pub row: usize,
+    pub value: f64,
+}
+
+/// Which pivots are acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pivots {
+    NonZero,
+    Positive,
+}
+
+/// ILU(0) of a general matrix.
+///
+/// # Errors
+/// [`StopReason::Breakdown`] when a pivot vanishes.
+pub(super) fn factor(
+    method: MethodName,
+    problem: &Problem,
+) -> Result<(IncompleteFactor, Preparation), StopReason> {
+    let factor = IncompleteFactor::compute(problem.rows, 0.0, Pivots::NonZero).map_err(|_| {
+        StopReason::Breakdown {
+            method,
+            iteration: problem.iteration,
+            quantity: "a pivot of ILU(0)",
+        }
+    })?;
+    let description = format!("ILU(0), {} entries", factor.entries());
+    Ok((factor, Preparation { description, work: build_work(problem.rows) }))
+}
+
+/// What computing ILU(0) costs: each entry left of the diagonal adds a row of `U` to its row.
+pub(super) fn build_work(rows: Rows) -> Work {
+    let entries = rows.values.len() as u64;
+    let per_row = entries / rows.count().max(1) as u64;
+    Work { nonzeros: entries * (2 + per_row / 2), flops: entries * (1 + per_row) }
+}
+
+impl IncompleteFactor {
+    /// Factorises `A + shift · diag(A)` on the pattern of `A`.
+    pub(super) fn compute(rows: Rows, shift: f64, pivots: Pivots) -> Result<Self, BadPivot> {
+        let n = rows.count();
+        let mut factor = Self::with_room(n, rows.values.len());
+        // Row being eliminated: value by column, and the stamp of the row that put it there.
+        let mut row_values = vec![0.0; n];
+        let mut stamps = vec![u32::MAX; n];
+        for i in 0..n {
+            let (cols, values) = rows.row(i);
+            let mut largest = 0.0_f64;
+            for (&col, &value) in cols.iter().zip(values) {
+                row_values[col as usize] = value;
+                stamps[col as usize] = i as u32;
+                largest = largest.max(value.abs());
+            }
+            if stamps[i] != i as u32 {
+                return Err(BadPivot { row: i, value: 0.0 });
+            }
+            row_values[i] += shift * row_values[i];
+            factor.eliminate(i, cols, &mut row_values, &stamps);
+            let pivot = row_values[i];
+            let acceptable = match pivots {
+                Pivots::NonZero => pivot.abs() > PIVOT_MIN * largest,
+                Pivots::Positive => pivot > PIVOT_MIN * largest,
+            };
+            if !acceptable || !pivot.is_finite() {
+                return Err(BadPivot { row: i, value: pivot });
+            }
+            factor.store(i, cols, &row_values, pivot);
+        }
+        Ok(factor)
+    }
+
+    fn with_room(n: usize, entries: usize) -> Self {
+        let triangle = || {
+            let mut pointers = Vec::with_capacity(n + 1);
+            pointers.push(0);
+            let room = entries.saturating_sub(n) / 2;
+            Triangle { pointers, cols: Vec::with_capacity(room), values: Vec::with_capacity(room) }
+        };
+        Self { lower: triangle(), upper: triangle(), inverse_pivots: Vec::with_capacity(n) }
+    }
+
+    /// Subtracts `l_ik · (row k of D (I + U))` for every `k < i` in the pattern of row `i`.
+    fn eliminate(&self, i: usize, cols: &[u32], row_values: &mut [f64], stamps: &[u32]) {
+        for &k in cols.iter().take_while(|&&col| (col as usize) < i) {
+            let k = k as usize;
+            // `row_values[k]` is l_ik · d_kk, and U is stored divided by d_kk.
+            let multiplier = row_values[k];
+            row_values[k] = multiplier * self.inverse_pivots[k];
+            let range = self.upper.pointers[k] as usize..self.upper.pointers[k + 1] as usize;
+            for (&col, &value) in
+                self.upper.cols[range.clone()].iter().zip(&self.upper.values[range])
+            {
+                if stamps[col as usize] == i as u32 {
+                    row_values[col as usize] -= multiplier * value;
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, i: usize, cols: &[u32], row_values: &[f64], pivot: f64) {
+        let inverse = 1.0 / pivot;
+        for &col in cols {
+            let value = row_values[col as usize];
+            match (col as usize).cmp(&i) {
+                std::cmp::Ordering::Less => {
+                    self.lower.cols.push(col);
+                    self.lower.values.push(value);
+                }
+                std::cmp::Ordering::Equal => self.inverse_pivots.push(inverse),
+                std::cmp::Ordering::Greater => {
+                    self.upper.cols.push(col);
+                    self.upper.values.push(value * inverse);
+                }
+            }
+        }
+        self.lower.pointers.push(self.lower.cols.len() as u32);
+        self.upper.pointers.push(self.upper.cols.len() as u32);
+    }
+
+    /// `z = M⁻¹ r`, one pass over the factor.
+    pub fn solve(&self, r: &[f64], z: &mut [f64]) {
+        let n = self.inverse_pivots.len();
+        assert!(r.len() == n && z.len() == n);
+        for i in 0..n {
+            // SAFETY: rows and columns of both triangles are below n, the length of all vectors.
+            unsafe { *z.get_unchecked_mut(i) = self.lower.reduce(i, *r.get_unchecked(i), z) };
+        }
+        for i in (0..n).rev() {
+            // SAFETY: as above.
+            unsafe {
+                let scaled = *z.get_unchecked(i) * self.inverse_pivots.get_unchecked(i);
+                *z.get_unchecked_mut(i) = self.upper.reduce(i, scaled, z);
+            }
+        }
+    }
+
+    /// Stored entries.
+    pub fn entries(&self) -> usize {
+        self.lower.values.len() + self.upper.values.len() + self.inverse_pivots.len()
+    }
+
+    /// The work of one [`solve`](Self::solve).
+    pub fn solve_work(&self) -> Work {
+        let entries = self.entries() as u64;
+        Work { nonzeros: entries, flops: 2 * entries }
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> u64 {
+        let triangle = |t: &Triangle| {
+            4 * t.pointers.capacity() + 4 * t.cols.capacity() + 8 * t.values.capacity()
+        };
+        (triangle(&self.lower) + triangle(&self.upper) + 8 * self.inverse_pivots.capacity()) as u64
+    }
+}
+
+impl Triangle {
+    /// `start − Σ tᵢⱼ zⱼ`.
+    ///
+    /// # Safety
+    /// `i` and every column of row `i` are below `z.len()` and row `i` exists.
+    #[inline(always)]
+    unsafe fn reduce(&self, i: usize, start: f64, z: &[f64]) -> f64 {
+        // SAFETY: the caller's promise; pointers ascend up to the length of the entry arrays.
+        unsafe {
+            let first = *self.pointers.get_unchecked(i) as usize;
+            let end = *self.pointers.get_unchecked(i + 1) as usize;
+            let mut value = start;
+            for k in first..end {
+                let col = *self.cols.get_unchecked(k) as usize;
+                value -= self.values.get_unchecked(k) * z.get_unchecked(col);
+            }
+            value
+        }
+    }
+}

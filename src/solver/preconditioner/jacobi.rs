@@ -1,0 +1,28 @@
+//! The diagonal as a preconditioner, and as what `jacobi` and `gauss_seidel` divide by.
+
+use crate::solver::kernel;
+use crate::solver::system::Rows;
+
+/// `1 / aᵢᵢ` for every row; the diagonal must be free of zeros.
+pub(crate) fn inverse_diagonal(rows: Rows) -> Vec<f64> {
+    (0..rows.count())
+        .map(|i| {
+            let (cols, values) = rows.row(i);
+            let at = cols.binary_search(&(i as u32)).expect("methods refuse a missing diagonal");
+            1.0 / values[at]
+        })
+        .collect()
+}
+
+/// `z = D⁻¹ r`.
+pub(super) fn apply(inverse: &[f64], r: &[f64], z: &mut [f64]) {
+    assert!(r.len() == inverse.len());
+    let entries = z.len();
+    kernel::fold_chunks(z, entries, |start, part| {
+        let range = start..start + part.len();
+        for ((out, inverse), r) in part.iter_mut().zip(&inverse[range.clone()]).zip(&r[range]) {
+            *out = inverse * r;
+        }
+        []
+    });
+}
