@@ -398,16 +398,16 @@ impl Session {
 
     fn present_state(&mut self) -> Option<SolutionState> {
         let Whereabouts::Home(solve) = &mut self.solve else { return None };
-        let engine = solve.engine_mut();
-        let residual_norm = engine.true_residual_norm();
-        let converged = matches!(engine.outcome(), Some(Outcome::Converged { .. }));
+        let iteration = solve.engine().iteration();
+        let converged = matches!(solve.engine().outcome(), Some(Outcome::Converged { .. }));
+        let (x, residual_norm) = solve.state();
         Some(SolutionState {
             system_version: SystemVersion::default(),
-            iteration: engine.iteration(),
+            iteration,
             residual_norm,
             relative_residual: self.facts.relative(residual_norm),
             converged,
-            x: Arc::new(engine.solution().to_vec()),
+            x: Arc::new(x.to_vec()),
         })
     }
 

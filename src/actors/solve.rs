@@ -18,7 +18,14 @@ pub struct Solve {
     since: SinceAnnounced,
     time_since: Duration,
     flops: u64,
-    announced: Option<u64>,
+    measured: Option<Measured>,
+}
+
+/// The last state whose residual was measured.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    iteration: u64,
+    residual_norm: f64,
 }
 
 /// Something worth announcing that happened in a quantum.
@@ -65,7 +72,7 @@ impl Solve {
             since: SinceAnnounced::default(),
             time_since: Duration::ZERO,
             flops: 0,
-            announced: None,
+            measured: None,
         }
     }
 
@@ -73,8 +80,18 @@ impl Solve {
         &self.engine
     }
 
-    pub fn engine_mut(&mut self) -> &mut Engine {
-        &mut self.engine
+    /// The present `x` and its true `‖b − A x‖₂`, which is measured now unless it was announced.
+    pub fn state(&mut self) -> (&[f64], f64) {
+        let residual_norm = match self.measured_now() {
+            Some(residual_norm) => residual_norm,
+            None => self.engine.true_residual_norm(),
+        };
+        (self.engine.solution(), residual_norm)
+    }
+
+    fn measured_now(&self) -> Option<f64> {
+        let measured = self.measured.filter(|last| last.iteration == self.engine.iteration())?;
+        Some(measured.residual_norm)
     }
 
     /// Operations since the session opened.
@@ -96,7 +113,7 @@ impl Solve {
     pub fn run(&mut self, budget: Duration, stopwatch: &mut Stopwatch) -> QuantumReport {
         let mut reports = Vec::new();
         let lane = self.lane();
-        if self.announced.is_none() {
+        if self.measured.is_none() {
             self.announce(None, stopwatch, &mut reports);
         }
         let outcome = loop {
@@ -121,7 +138,7 @@ impl Solve {
             }
             Step::Iterated(progress) => {
                 self.note_iteration(progress, stopwatch);
-                let announce_work = self.announce_work(progress);
+                let announce_work = self.announce_work(Some(progress));
                 if self.update_every.is_due(self.since, announce_work) {
                     self.announce(Some(progress), stopwatch, reports);
                 }
@@ -132,7 +149,7 @@ impl Solve {
                 None
             }
             Step::Finished(outcome) => {
-                if self.announced != Some(self.engine.iteration()) {
+                if self.measured_now().is_none() {
                     self.announce(None, stopwatch, reports);
                 }
                 Some(outcome)
@@ -147,8 +164,12 @@ impl Solve {
         self.since.work += progress.work;
     }
 
-    fn announce_work(&self, progress: Progress) -> Work {
-        if progress.residual_is_true { Work::default() } else { self.engine.announce_work() }
+    /// Measuring the residual, where the method does not know it, and one pass over `x` for the
+    /// entries that changed.
+    fn announce_work(&self, progress: Option<Progress>) -> Work {
+        let is_measured = progress.is_some_and(|progress| progress.residual_is_true);
+        let measuring = if is_measured { Work::default() } else { self.engine.announce_work() };
+        measuring + Work { nonzeros: self.engine.system().order() as u64, flops: 0 }
     }
 
     fn announce(
@@ -158,9 +179,10 @@ impl Solve {
         reports: &mut Vec<Report>,
     ) {
         let measured = progress.filter(|progress| progress.residual_is_true);
-        let (residual_norm, work) = match measured {
-            Some(progress) => (progress.residual_norm, Work::default()),
-            None => (self.engine.true_residual_norm(), self.engine.announce_work()),
+        let work = self.announce_work(progress);
+        let residual_norm = match measured {
+            Some(progress) => progress.residual_norm,
+            None => self.engine.true_residual_norm(),
         };
         let (changed_indices, changed_values) = self.changes.take(self.engine.solution());
         self.flops += work.flops;
@@ -174,7 +196,7 @@ impl Solve {
             iteration_time: self.time_since / iterations,
             flops: self.flops,
         }));
-        self.announced = Some(self.engine.iteration());
+        self.measured = Some(Measured { iteration: self.engine.iteration(), residual_norm });
         self.since = SinceAnnounced::default();
         self.time_since = Duration::ZERO;
     }

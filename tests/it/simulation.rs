@@ -107,7 +107,7 @@ sessions:
         add("huge", side, 60);
     }
     for number in 0..count {
-        add(&format!("small{number:04}"), 20, 1_000);
+        add(&format!("small{number:04}"), 20, 400);
     }
     text
 }
