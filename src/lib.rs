@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` has the map, the invariants and where to start reading.
 
 pub mod actors;
+pub mod cli;
 pub mod ids;
 pub mod policy;
 pub mod protocol;

@@ -3,6 +3,7 @@
 
 pub mod analysis;
 pub mod assembly;
+pub mod certificate;
 pub mod change_tracker;
 pub mod engine;
 pub mod gallery;

@@ -1,0 +1,33 @@
+//! The command line: the only reader of flags and environment. One file for each command.
+
+mod completions;
+mod duration;
+mod solve;
+mod system_files;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Keeps the solution of a large sparse linear system true while its costs change
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Solve(Box<solve::SolveArguments>),
+    Completions(completions::CompletionsArguments),
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Solve(arguments) => solve::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+    }
+}
