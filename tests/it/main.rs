@@ -1,4 +1,5 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
+mod analysis;
 mod cli_solve;
 mod layers;
 mod matrix_market;

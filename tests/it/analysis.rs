@@ -1,0 +1,268 @@
+//! What the analysis says, against the definitions written out on dense matrices, and on real grids.
+
+use proptest::prelude::*;
+use weir::solver::analysis::{Analysis, Definiteness, DominanceKind, StructuralRank, Verdict};
+use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs};
+use weir::solver::options::MethodName;
+use weir::solver::system::{LinearSystem, MatrixArrays};
+
+type Dense = Vec<Vec<f64>>;
+
+fn analysed(dense: &Dense) -> Analysis {
+    let n = dense.len();
+    let arrays = MatrixArrays::Dense { values: dense.concat() };
+    Analysis::of(&LinearSystem::assemble(n, n, arrays, vec![0.0; n]).unwrap())
+}
+
+fn transposed(dense: &Dense) -> Dense {
+    let n = dense.len();
+    (0..n).map(|i| (0..n).map(|j| dense[j][i]).collect()).collect()
+}
+
+/// `|a_ii| − Σ |a_ij|`; exact for small whole numbers.
+fn gaps(dense: &Dense) -> Vec<f64> {
+    let beside = |i: usize| -> f64 {
+        dense[i].iter().enumerate().filter(|(j, _)| *j != i).map(|(_, a)| a.abs()).sum()
+    };
+    (0..dense.len()).map(|i| dense[i][i].abs() - beside(i)).collect()
+}
+
+/// Which nodes can be reached from which: Warshall.
+fn reachable(dense: &Dense) -> Vec<Vec<bool>> {
+    let n = dense.len();
+    let mut reach: Vec<Vec<bool>> =
+        (0..n).map(|i| (0..n).map(|j| i == j || dense[i][j] != 0.0).collect()).collect();
+    for through in 0..n {
+        for from in 0..n {
+            for to in 0..n {
+                reach[from][to] |= reach[from][through] && reach[through][to];
+            }
+        }
+    }
+    reach
+}
+
+fn expected_dominance(dense: &Dense) -> DominanceKind {
+    let gaps = gaps(dense);
+    let reach = reachable(dense);
+    let n = dense.len();
+    let leads_to_strict = |i: usize| (0..n).any(|j| reach[i][j] && gaps[j] > 0.0);
+    if gaps.iter().any(|gap| *gap < 0.0) {
+        DominanceKind::None
+    } else if gaps.iter().all(|gap| *gap > 0.0) {
+        DominanceKind::Strict
+    } else if !(0..n).all(leads_to_strict) {
+        DominanceKind::Weak
+    } else if reach.iter().flatten().all(|reached| *reached) {
+        DominanceKind::Irreducible
+    } else {
+        DominanceKind::WeaklyChained
+    }
+}
+
+/// Inverse by Gauss-Jordan with pivoting; `None` when singular.
+fn inverse(dense: &Dense) -> Option<Dense> {
+    let n = dense.len();
+    let mut work: Dense = (0..n)
+        .map(|i| {
+            let unit = (0..n).map(|j| f64::from(u8::from(i == j)));
+            dense[i].iter().copied().chain(unit).collect()
+        })
+        .collect();
+    for col in 0..n {
+        let pivot = (col..n).max_by(|i, j| work[*i][col].abs().total_cmp(&work[*j][col].abs()))?;
+        if work[pivot][col].abs() < 1e-10 {
+            return None;
+        }
+        work.swap(col, pivot);
+        let pivot_row: Vec<f64> = work[col].iter().map(|a| a / work[col][col]).collect();
+        for row in (0..n).filter(|row| *row != col) {
+            let factor = work[row][col];
+            work[row].iter_mut().zip(&pivot_row).for_each(|(a, p)| *a -= factor * p);
+        }
+        work[col] = pivot_row;
+    }
+    Some(work.into_iter().map(|row| row[n..].to_vec()).collect())
+}
+
+/// H-matrix by definition: the comparison matrix has an inverse without negative entry.
+fn is_h_matrix(dense: &Dense) -> bool {
+    let n = dense.len();
+    let entry = |i: usize, j: usize| if i == j { dense[i][j].abs() } else { -dense[i][j].abs() };
+    let comparison: Dense = (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect();
+    inverse(&comparison).is_some_and(|inverse| inverse.iter().flatten().all(|a| *a > -1e-9))
+}
+
+/// Cholesky gets through.
+fn is_positive_definite(dense: &Dense) -> bool {
+    let n = dense.len();
+    let mut factor = vec![vec![0.0; n]; n];
+    for i in 0..n {
+        for j in 0..=i {
+            let sum: f64 = (0..j).map(|k| factor[i][k] * factor[j][k]).sum();
+            if i == j {
+                let pivot = dense[i][i] - sum;
+                if pivot <= 1e-12 {
+                    return false;
+                }
+                factor[i][i] = pivot.sqrt();
+            } else {
+                factor[i][j] = (dense[i][j] - sum) / factor[j][j];
+            }
+        }
+    }
+    true
+}
+
+/// Error of Jacobi or forward Gauss-Seidel on `A x = 0` after many iterations, starting from ones.
+fn stationary_error(dense: &Dense, method: MethodName) -> f64 {
+    let n = dense.len();
+    let mut x = vec![1.0; n];
+    for _ in 0..3_000 {
+        let before = x.clone();
+        for i in 0..n {
+            let source = if method == MethodName::Jacobi { &before } else { &x };
+            let beside: f64 = (0..n).filter(|j| *j != i).map(|j| dense[i][j] * source[j]).sum();
+            x[i] = -beside / dense[i][i];
+        }
+    }
+    x.iter().fold(0.0, |worst: f64, a| worst.max(a.abs()))
+}
+
+fn components(dense: &Dense) -> (usize, usize) {
+    let n = dense.len();
+    let both: Dense =
+        (0..n).map(|i| (0..n).map(|j| dense[i][j].abs() + dense[j][i].abs()).collect()).collect();
+    let reach = reachable(&both);
+    let sizes: Vec<usize> = reach.iter().map(|row| row.iter().filter(|r| **r).count()).collect();
+    let count = (0..n).filter(|i| (0..*i).all(|j| !reach[*i][j])).count();
+    (count, sizes.into_iter().max().unwrap())
+}
+
+/// Small whole numbers, sparse, with a diagonal that is often as large as what stands beside it.
+fn small_matrix() -> impl Strategy<Value = Dense> {
+    let cell = prop_oneof![4 => Just(0.0), 1 => Just(-1.0), 1 => Just(1.0), 1 => Just(-2.0)];
+    let kind = (any::<bool>(), -1i32..3, any::<bool>());
+    (1usize..7, proptest::collection::vec(cell, 36), kind, proptest::collection::vec(0i32..9, 6))
+        .prop_map(|(n, cells, (symmetric, slack, negative), extra)| {
+            let mut dense: Dense = (0..n).map(|i| cells[i * n..(i + 1) * n].to_vec()).collect();
+            if symmetric {
+                let mirror = transposed(&dense);
+                for i in 0..n {
+                    for j in 0..i {
+                        dense[i][j] = mirror[i][j];
+                    }
+                }
+            }
+            for i in 0..n {
+                dense[i][i] = 0.0;
+                let beside: f64 = dense[i].iter().map(|a| a.abs()).sum();
+                let more = if extra[i] > 5 { f64::from(slack) } else { 0.0 };
+                dense[i][i] =
+                    if negative && extra[i] == 0 { -beside - more } else { beside + more };
+            }
+            dense
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn findings_agree_with_the_definitions(dense in small_matrix()) {
+        let n = dense.len();
+        let found = analysed(&dense);
+        let mirror = transposed(&dense);
+        prop_assert_eq!(found.row_dominance.kind, expected_dominance(&dense));
+        prop_assert_eq!(found.column_dominance.kind, expected_dominance(&mirror));
+        let smallest = gaps(&dense).into_iter().fold(f64::INFINITY, f64::min);
+        prop_assert_eq!(found.row_dominance.gap_min, smallest);
+        prop_assert_eq!(found.symmetry.values, dense == mirror);
+        prop_assert_eq!(found.symmetry.pattern, (0..n).all(|i| (0..n).all(|j| (dense[i][j] != 0.0) == (mirror[i][j] != 0.0))));
+        if let Some(first) = found.symmetry.first_asymmetry {
+            prop_assert_eq!((first.value, first.mirrored), (dense[first.row][first.col], dense[first.col][first.row]));
+        }
+        let distance = |i: usize, j: usize| if dense[i][j] != 0.0 { i.saturating_sub(j) } else { 0 };
+        prop_assert_eq!(found.bandwidth.lower, (0..n).flat_map(|i| (0..n).map(move |j| distance(i, j))).max().unwrap());
+        prop_assert_eq!((found.components.count, found.components.largest), components(&dense));
+        prop_assert_eq!(found.diagonal.first_zero, (0..n).find(|i| dense[*i][*i] == 0.0));
+        prop_assert_eq!(found.diagonal.negatives, (0..n).filter(|i| dense[*i][*i] < 0.0).count());
+        prop_assert_eq!(found.structure.empty_rows, dense.iter().filter(|row| row.iter().all(|a| *a == 0.0)).count());
+        prop_assert_eq!(found.structure.empty_columns, mirror.iter().filter(|row| row.iter().all(|a| *a == 0.0)).count());
+        let z_matrix = (0..n).all(|i| (0..n).all(|j| i == j || dense[i][j] <= 0.0));
+        prop_assert_eq!(found.signs.z_matrix, z_matrix);
+    }
+
+    #[test]
+    fn what_is_proven_is_true(dense in small_matrix()) {
+        let found = analysed(&dense);
+        if found.h_matrix.is_some() {
+            prop_assert!(is_h_matrix(&dense), "{:?}", found.h_matrix);
+        }
+        if found.m_matrix {
+            let inverse = inverse(&dense).unwrap();
+            prop_assert!(inverse.iter().flatten().all(|a| *a > -1e-9));
+        }
+        let negated: Dense = dense.iter().map(|row| row.iter().map(|a| -a).collect()).collect();
+        match found.definiteness {
+            Definiteness::Positive => prop_assert!(is_positive_definite(&dense)),
+            Definiteness::Negative => prop_assert!(is_positive_definite(&negated)),
+            Definiteness::RefutedByDiagonal { .. } | Definiteness::RefutedByMinor { .. } => {
+                prop_assert!(!is_positive_definite(&dense) && !is_positive_definite(&negated));
+            }
+            Definiteness::NotSymmetric => prop_assert!(dense != transposed(&dense)),
+            Definiteness::Unknown => {}
+        }
+        if let StructuralRank::Deficient { .. } = found.structure.rank {
+            prop_assert!(inverse(&dense).is_none());
+        }
+        if found.nonsingular() {
+            prop_assert!(inverse(&dense).is_some());
+        }
+        for method in [MethodName::Jacobi, MethodName::GaussSeidel] {
+            match found.prospect(method).verdict {
+                Verdict::Certain => prop_assert!(stationary_error(&dense, method) < 0.5, "{method}"),
+                Verdict::Impossible if found.diagonal.zeros == 0 && inverse(&dense).is_some() => {
+                    // A component of the starting error lies in the growing direction, or rounding is.
+                    let ones = stationary_error(&dense, method);
+                    prop_assert!(!is_positive_definite(&dense) && !is_positive_definite(&negated), "{ones}");
+                }
+                Verdict::Possible | Verdict::Impossible => {}
+            }
+        }
+    }
+}
+
+fn grid(name: &str) -> LinearSystem {
+    let at = format!("{}/scenarios/systems/{name}", env!("CARGO_MANIFEST_DIR"));
+    let matrix = std::fs::read(format!("{at}.mtx")).unwrap();
+    let rhs = std::fs::read(format!("{at}_b.mtx")).unwrap();
+    let read = read_matrix(&matrix[..], ReadLimits::default()).unwrap();
+    let rhs = read_rhs(&rhs[..], read.rows).unwrap();
+    LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs).unwrap()
+}
+
+#[test]
+fn the_shipped_grids_are_what_their_readme_says() {
+    for (name, order, nonzeros, negatives) in [
+        ("ieee118", 117, 463, 0),
+        ("case1354pegase", 1_353, 4_763, 0),
+        ("case9241pegase", 9_240, 37_644, 15),
+    ] {
+        let found = Analysis::of(&grid(name));
+        assert_eq!((found.order, found.nonzeros), (order, nonzeros), "{name}");
+        assert!(found.symmetry.pattern && found.symmetry.values, "{name}");
+        assert_eq!(found.diagonal.negatives, negatives, "{name}");
+        assert_eq!(found.components.count, 1, "{name}");
+    }
+}
+
+#[test]
+fn the_indefinite_grid_is_no_case_for_cg_and_says_why() {
+    let found = Analysis::of(&grid("case9241pegase"));
+    let cg = found.prospect(MethodName::Cg);
+    assert_eq!(cg.verdict, Verdict::Impossible);
+    assert!(cg.reason.contains("is -"), "{}", cg.reason);
+    assert_eq!(found.prospect(MethodName::Direct).verdict, Verdict::Possible);
+    assert_eq!(found.prospect(MethodName::Jacobi).verdict, Verdict::Possible);
+}
