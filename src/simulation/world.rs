@@ -29,6 +29,9 @@ use crate::solver::outcome::Refusal;
 /// 2025-01-01T00:00:00Z: where every world's wall clock starts.
 const EPOCH: Timestamp = Timestamp { unix_microseconds: 1_735_689_600_000_000 };
 
+/// How long a world goes on after its last client is done.
+const SETTLING: Duration = Duration::from_millis(5);
+
 /// What came of a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorldOutcome {
@@ -120,6 +123,8 @@ async fn live(scenario: Scenario, plans: Vec<(SessionPlan, Engine)>, seed: u64) 
         }
     };
     let elapsed = clock.now().since(Default::default());
+    // What the last departure sets off is part of the story.
+    clock.sleep(SETTLING).await;
     WorldOutcome { trace: trace.render(), elapsed, clients_done, clients }
 }
 

@@ -16,6 +16,7 @@ fn run(text: &str, seed: u64) -> WorldOutcome {
 fn a_client_that_leaves_stops_its_session_and_nobody_elses() {
     let outcome = run(CLIENT_LEAVES, 1);
     assert_eq!((outcome.clients_done, outcome.clients), (2, 2));
+    assert!(outcome.trace.contains("session_ended hasty listener_gone"), "{}", outcome.trace);
     insta::assert_snapshot!("client_leaves", outcome.trace);
 }
 
