@@ -4,6 +4,7 @@ mod cli_solve;
 mod layers;
 mod matrix_market;
 mod methods;
+mod node;
 mod simulation;
 mod support;
 mod wire;
