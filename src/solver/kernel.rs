@@ -53,7 +53,7 @@ impl Rows<'_> {
     }
 
     /// `y = A x`.
-    pub(crate) fn product(&self, x: &[f64], y: &mut [f64]) {
+    pub fn product(&self, x: &[f64], y: &mut [f64]) {
         self.each_row(x, y, |_, product, out| {
             *out = product;
             []

@@ -1,7 +1,7 @@
 //! `weir solve` as a person or a script starts it: the real binary, files, exit codes, documents.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -65,6 +65,14 @@ impl Files {
         write_vector(&mut fs::File::create(rhs).unwrap(), system.rhs(), &[]).unwrap();
         path.to_str().unwrap().to_owned()
     }
+}
+
+fn grid(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("scenarios/systems/{name}.mtx"))
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -179,6 +187,28 @@ fn an_initial_guess_that_is_exact_needs_no_iteration() {
     let (code, report) =
         solve(&[&matrix, "--initial-guess", &guess, "--method", "jacobi", "--max-iterations", "1"]);
     assert_eq!((code, &report["iterations"]), (Some(0), &Value::from(0)));
+}
+
+#[test]
+fn hybrid_solves_both_real_grids() {
+    for (name, unknowns) in [("ieee118", 117), ("case9241pegase", 9_240)] {
+        let (code, report) = solve(&[&grid(name)]);
+        assert_eq!(code, Some(0), "{report}");
+        assert_eq!(report["unknowns"], unknowns);
+        assert_eq!(report["rhs_source"], "beside");
+        assert!(report["relative_residual"].as_f64().unwrap() <= 1e-8, "{report}");
+        assert!(!report["reasons"].as_array().unwrap().is_empty(), "says why");
+    }
+}
+
+#[test]
+fn cg_does_not_touch_the_indefinite_grid_and_says_why() {
+    let output = weir(&["solve", &grid("case9241pegase"), "--method", "cg"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("NOT CONVERGED"), "{text}");
+    assert!(text.contains("positive definite"), "{text}");
+    assert!(text.contains("direct") || text.contains("hybrid"), "names a way out: {text}");
 }
 
 /// Exit code 2, nothing on standard output, and an error that holds all of `says`.

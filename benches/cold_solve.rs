@@ -1,0 +1,391 @@
+//! Cold solves to a relative residual of 1e-8, and the product with `A` against the machine's memory.
+//!
+//! ```text
+//! cargo bench --bench cold_solve                 all systems
+//! cargo bench --bench cold_solve -- a e          some of them
+//! cargo bench --bench cold_solve -- --write DIR  writes the systems as files, for benches/peers.sh
+//! cargo bench --bench cold_solve -- --file A.mtx --method cg --preconditioner jacobi --repeats 3
+//! ```
+//! The last form prints one JSON line. `RAYON_NUM_THREADS=1` measures one thread.
+
+mod harness;
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::Path;
+use std::time::Duration;
+
+use harness::{Contender, Timed, flag, median, print_race, race, timed};
+use rayon::prelude::*;
+use weir::runtime::clock::Clock;
+use weir::solver::analysis::Analysis;
+use weir::solver::engine::Engine;
+use weir::solver::gallery;
+use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs, write_matrix, write_vector};
+use weir::solver::options::{MethodName, PreconditionerName, SolveOptions};
+use weir::solver::outcome::{Outcome, Step};
+use weir::solver::system::LinearSystem;
+
+/// The systems, by the letters of the goals.
+const SYSTEMS: [(&str, &str); 5] = [
+    ("a", "random asymmetric dominant, n = 10,000, nnz = 50,000"),
+    ("b", "random asymmetric dominant, n = 1,000,000, nnz = 5,000,000"),
+    ("c", "Poisson 1000 x 1000"),
+    ("d", "Poisson 100 x 100 x 100"),
+    ("e", "case9241pegase, DC power flow"),
+];
+
+fn system(letter: &str) -> LinearSystem {
+    const IN_RANGE: &str = "the sizes are in range";
+    match letter {
+        "a" => gallery::diagonally_dominant(10_000, 50_000, 1).expect(IN_RANGE),
+        "b" => gallery::diagonally_dominant(1_000_000, 5_000_000, 2).expect(IN_RANGE),
+        "c" => gallery::poisson_2d(1_000, 7).expect(IN_RANGE),
+        "d" => gallery::poisson_3d(100, 7).expect(IN_RANGE),
+        "e" => {
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/systems");
+            read_system(&directory.join("case9241pegase.mtx"))
+        }
+        other => panic!("there is no system `{other}`"),
+    }
+}
+
+fn read_system(matrix: &Path) -> LinearSystem {
+    let open = |path: &Path| {
+        BufReader::new(
+            File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+        )
+    };
+    let read = read_matrix(open(matrix), ReadLimits::default()).expect("a matrix");
+    let stem = matrix.file_stem().and_then(|stem| stem.to_str()).expect("a file name");
+    let rhs = matrix.with_file_name(format!("{stem}_b.mtx"));
+    let rhs = read_rhs(open(&rhs), read.rows).expect("a right-hand side");
+    LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs).expect("a system")
+}
+
+/// What is raced on a system; the bench's own `textbook` method comes last, as the alternative.
+fn methods(letter: &str) -> Vec<(MethodName, Option<PreconditionerName>)> {
+    use MethodName as M;
+    use PreconditionerName as P;
+    match letter {
+        "a" => vec![
+            (M::Hybrid, None),
+            (M::Jacobi, None),
+            (M::GaussSeidel, None),
+            (M::Bicgstab, Some(P::Ilu)),
+            (M::Gmres, Some(P::Jacobi)),
+            (M::Bicgstab, Some(P::Jacobi)),
+        ],
+        "b" => vec![
+            (M::Hybrid, None),
+            (M::GaussSeidel, None),
+            (M::Bicgstab, Some(P::Ilu)),
+            (M::Bicgstab, Some(P::Jacobi)),
+        ],
+        "c" | "d" => vec![(M::Hybrid, None), (M::Cg, Some(P::Ilu)), (M::Cg, Some(P::Jacobi))],
+        "e" => vec![(M::Hybrid, None), (M::Direct, None)],
+        other => panic!("there is no system `{other}`"),
+    }
+}
+
+/// A solve's times, from a system that is already in memory.
+struct Solved {
+    analyse: Duration,
+    set_up: Duration,
+    iterate: Duration,
+    iterations: u64,
+    relative_residual: f64,
+    ended: &'static str,
+}
+
+fn solve(
+    clock: &Clock,
+    system: &LinearSystem,
+    method: MethodName,
+    preconditioner: Option<PreconditionerName>,
+) -> Solved {
+    let system = system.clone();
+    let options = SolveOptions {
+        method,
+        preconditioner,
+        iterations_max: 1_000_000,
+        ..SolveOptions::default()
+    };
+    let (analyse, analysis) = timed(clock, || Analysis::of(&system));
+    let (mut set_up, engine) = timed(clock, || Engine::new(system, analysis, None, options));
+    let mut engine = match engine {
+        Ok(engine) => engine,
+        Err(refusal) => panic!("{method}: {refusal}"),
+    };
+    let mut iterate = Duration::ZERO;
+    let outcome = loop {
+        let (took, step) = timed(clock, || engine.step());
+        match step {
+            Step::Prepared(_) => set_up += took,
+            Step::Iterated(_) | Step::Switched(_) => iterate += took,
+            Step::Finished(outcome) => {
+                iterate += took;
+                break outcome;
+            }
+        }
+    };
+    Solved {
+        analyse,
+        set_up,
+        iterate,
+        iterations: engine.iteration(),
+        relative_residual: engine.true_residual_norm() / engine.rhs_norm(),
+        ended: match &outcome {
+            Outcome::Converged { .. } => "converged",
+            Outcome::Stopped(reason) => reason.code(),
+        },
+    }
+}
+
+impl Solved {
+    fn timed(&self) -> Timed {
+        Timed {
+            took: self.set_up + self.iterate,
+            note: format!(
+                "{} iterations, relative residual {:.1e}, {} (set-up {:.1} ms, analysis before it {:.1} ms)",
+                self.iterations,
+                self.relative_residual,
+                self.ended,
+                self.set_up.as_secs_f64() * 1e3,
+                self.analyse.as_secs_f64() * 1e3
+            ),
+        }
+    }
+}
+
+/// The alternative that needs no library: BiCGSTAB (CG where `A` is symmetric) with a Jacobi
+/// preconditioner on `sprs`, as the textbook has it (Saad, Algorithms 7.7 and 9.1).
+mod textbook {
+    use weir::solver::system::{CsrMatrix, LinearSystem};
+
+    fn product(a: &CsrMatrix, x: &[f64]) -> Vec<f64> {
+        let mut y = vec![0.0; x.len()];
+        sprs::prod::mul_acc_mat_vec_csr(a.view(), x, &mut y);
+        y
+    }
+
+    fn dot(x: &[f64], y: &[f64]) -> f64 {
+        x.iter().zip(y).map(|(x, y)| x * y).sum()
+    }
+
+    fn inverse_diagonal(a: &CsrMatrix) -> Vec<f64> {
+        a.diag().to_dense().iter().map(|value| 1.0 / value).collect()
+    }
+
+    fn scaled(inverse: &[f64], r: &[f64]) -> Vec<f64> {
+        inverse.iter().zip(r).map(|(inverse, r)| inverse * r).collect()
+    }
+
+    /// Iterations until `‖r‖ ≤ tolerance ‖b‖`.
+    pub fn cg(system: &LinearSystem, tolerance: f64) -> u64 {
+        let (a, b) = (system.matrix(), system.rhs());
+        let inverse = inverse_diagonal(a);
+        let mut x = vec![0.0; b.len()];
+        let mut r = b.to_vec();
+        let mut z = scaled(&inverse, &r);
+        let mut p = z.clone();
+        let mut rz = dot(&r, &z);
+        let goal = tolerance * dot(b, b).sqrt();
+        let mut iterations = 0;
+        while dot(&r, &r).sqrt() > goal {
+            let ap = product(a, &p);
+            let alpha = rz / dot(&p, &ap);
+            x.iter_mut().zip(&p).for_each(|(x, p)| *x += alpha * p);
+            r.iter_mut().zip(&ap).for_each(|(r, ap)| *r -= alpha * ap);
+            z = scaled(&inverse, &r);
+            let next = dot(&r, &z);
+            let beta = next / std::mem::replace(&mut rz, next);
+            p.iter_mut().zip(&z).for_each(|(p, z)| *p = z + beta * *p);
+            iterations += 1;
+        }
+        iterations
+    }
+
+    /// Iterations until `‖r‖ ≤ tolerance ‖b‖`.
+    pub fn bicgstab(system: &LinearSystem, tolerance: f64) -> u64 {
+        let (a, b) = (system.matrix(), system.rhs());
+        let inverse = inverse_diagonal(a);
+        let mut x = vec![0.0; b.len()];
+        let mut r = b.to_vec();
+        let shadow = b.to_vec();
+        let mut p = r.clone();
+        let mut rho = dot(&r, &shadow);
+        let goal = tolerance * dot(b, b).sqrt();
+        let mut iterations = 0;
+        while dot(&r, &r).sqrt() > goal {
+            let p_hat = scaled(&inverse, &p);
+            let v = product(a, &p_hat);
+            let alpha = rho / dot(&v, &shadow);
+            let s: Vec<f64> = r.iter().zip(&v).map(|(r, v)| r - alpha * v).collect();
+            let s_hat = scaled(&inverse, &s);
+            let t = product(a, &s_hat);
+            let omega = dot(&t, &s) / dot(&t, &t);
+            for i in 0..x.len() {
+                x[i] += alpha * p_hat[i] + omega * s_hat[i];
+                r[i] = s[i] - omega * t[i];
+            }
+            let next = dot(&r, &shadow);
+            let beta = next / std::mem::replace(&mut rho, next) * (alpha / omega);
+            for i in 0..p.len() {
+                p[i] = r[i] + beta * (p[i] - omega * v[i]);
+            }
+            iterations += 1;
+        }
+        iterations
+    }
+}
+
+fn textbook<'a>(clock: &'a Clock, letter: &str, system: &'a LinearSystem) -> Option<Contender<'a>> {
+    let (name, run): (&str, fn(&LinearSystem, f64) -> u64) = match letter {
+        "a" | "b" => ("textbook bicgstab jacobi on sprs, one thread", textbook::bicgstab),
+        "c" | "d" => ("textbook cg jacobi on sprs, one thread", textbook::cg),
+        _ => return None,
+    };
+    Some(Contender::new(name, move || {
+        let (took, iterations) = timed(clock, || run(system, 1e-8));
+        Timed { took, note: format!("{iterations} iterations") }
+    }))
+}
+
+fn race_methods(clock: &Clock, letter: &str, title: &str, turns: usize) {
+    let system = system(letter);
+    let mut contenders: Vec<Contender> = methods(letter)
+        .into_iter()
+        .map(|(method, preconditioner)| {
+            let name = match preconditioner {
+                Some(preconditioner) => format!("weir {method} {preconditioner}"),
+                None => format!("weir {method}"),
+            };
+            let system = &system;
+            Contender::new(name, move || solve(clock, system, method, preconditioner).timed())
+        })
+        .collect();
+    contenders.extend(textbook(clock, letter, &system));
+    let measured = race(turns, turns > 1, contenders);
+    print_race(&format!("({letter}) {title}: set-up and iterations to 1e-8"), &measured);
+}
+
+/// `y = A x` against a triad `a = b + s c` over arrays of the same memory, both counted in bytes that
+/// must move: 12 for an entry, 4 for a row pointer, 8 for `x`, 16 for `y` (a store reads the line
+/// first); 32 for an element of the triad.
+fn race_product(clock: &Clock, letter: &str, title: &str) {
+    let system = system(letter);
+    let (n, nonzeros) = (system.order(), system.nonzeros());
+    let x: Vec<f64> = (0..n).map(|i| 1.0 + i as f64 / n as f64).collect();
+    let (mut y, mut naive) = (vec![0.0; n], vec![0.0; n]);
+    let product_bytes = 12 * nonzeros + 28 * n;
+    let length = product_bytes / 32;
+    let (b, c) = (vec![1.0_f64; length], vec![2.0_f64; length]);
+    let mut a = vec![0.0_f64; length];
+    let speed = |took: Duration| Timed {
+        took,
+        note: format!("{:.1} GB/s", product_bytes as f64 / took.as_secs_f64() / 1e9),
+    };
+    let measured = race(
+        25,
+        true,
+        vec![
+            Contender::new("weir product", || {
+                speed(timed(clock, || system.rows().product(&x, &mut y)).0)
+            }),
+            Contender::new("sprs product, one thread", || {
+                naive.fill(0.0);
+                speed(
+                    timed(clock, || {
+                        sprs::prod::mul_acc_mat_vec_csr(
+                            system.matrix().view(),
+                            &x[..],
+                            &mut naive[..],
+                        );
+                    })
+                    .0,
+                )
+            }),
+            Contender::new("triad of as many bytes, all threads", || {
+                let triad = || {
+                    a.par_chunks_mut(1 << 14)
+                        .zip(b.par_chunks(1 << 14))
+                        .zip(c.par_chunks(1 << 14))
+                        .for_each(|((a, b), c)| {
+                            a.iter_mut().zip(b).zip(c).for_each(|((a, b), c)| *a = b + 3.0 * c);
+                        });
+                };
+                speed(timed(clock, triad).0)
+            }),
+        ],
+    );
+    assert!(
+        y.iter()
+            .zip(&naive)
+            .all(|(one, other)| (one - other).abs() <= 1e-12 * other.abs().max(1.0))
+    );
+    let threads = rayon::current_num_threads();
+    print_race(&format!("({letter}) {title}: one product with A, {threads} threads"), &measured);
+}
+
+fn write_systems(directory: &Path) {
+    std::fs::create_dir_all(directory).expect("the directory can be made");
+    for (letter, title) in SYSTEMS {
+        let system = system(letter);
+        let path = |suffix: &str| directory.join(format!("{letter}{suffix}.mtx"));
+        let create = |path| BufWriter::new(File::create(path).expect("a file can be made"));
+        write_matrix(&mut create(path("")), system.matrix(), &[title.to_owned()]).expect("written");
+        write_vector(&mut create(path("_b")), system.rhs(), &[]).expect("written");
+    }
+}
+
+/// One file, one method, several times over: a JSON line for `benches/peers`.
+fn solve_file(clock: &Clock, file: &str, arguments: &[String]) {
+    let system = read_system(Path::new(file));
+    let method = flag(arguments, "--method").unwrap_or("hybrid").parse().expect("a method");
+    let preconditioner = flag(arguments, "--preconditioner")
+        .map(|name| name.parse::<PreconditionerName>().expect("a preconditioner"));
+    let repeats: usize = flag(arguments, "--repeats").unwrap_or("3").parse().expect("a number");
+    let runs: Vec<Solved> =
+        (0..repeats.max(1)).map(|_| solve(clock, &system, method, preconditioner)).collect();
+    let seconds = |part: fn(&Solved) -> Duration| {
+        median(&runs.iter().map(part).collect::<Vec<_>>()).as_secs_f64()
+    };
+    let last = runs.last().expect("at least one run");
+    println!(
+        "{}",
+        serde_json::json!({
+            "solve": seconds(|run| run.set_up + run.iterate),
+            "set_up": seconds(|run| run.set_up),
+            "analyse": seconds(|run| run.analyse),
+            "iterations": last.iterations,
+            "relative_residual": last.relative_residual,
+            "ended": last.ended,
+        })
+    );
+}
+
+fn main() {
+    let clock = Clock::system();
+    let arguments = harness::arguments();
+    if let Some(directory) = flag(&arguments, "--write") {
+        return write_systems(Path::new(directory));
+    }
+    if let Some(file) = flag(&arguments, "--file") {
+        return solve_file(&clock, file, &arguments);
+    }
+    for (letter, title) in SYSTEMS {
+        if !arguments.is_empty() && !arguments.iter().any(|argument| argument == letter) {
+            continue;
+        }
+        if matches!(letter, "c" | "d") {
+            race_product(&clock, letter, title);
+        }
+        let turns = match letter {
+            "a" | "e" => 11,
+            "b" => 3,
+            _ => 1,
+        };
+        race_methods(&clock, letter, title, turns);
+    }
+}
