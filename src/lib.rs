@@ -6,6 +6,7 @@
 
 pub mod actors;
 pub mod cli;
+pub mod http;
 pub mod ids;
 pub mod policy;
 pub mod protocol;

@@ -77,6 +77,10 @@ pub fn read_matrix(
 ) -> Result<Option<MatrixRequest>, Malformed> {
     let mut members = Members::default();
     if reader.peek()? == Kind::Array {
+        if reader.peek_first_item()? != Some(Kind::Array) {
+            reader.wrong("a matrix object, or at least one row of numbers")?;
+            return Ok(None);
+        }
         members.read_dense(reader)?;
     } else {
         let is_object = reader.object("a matrix object or an array of rows", |reader, name| {

@@ -15,3 +15,4 @@ pub mod sse;
 pub mod status;
 pub mod stream_options;
 pub mod timestamp;
+pub mod upload;

@@ -26,11 +26,15 @@ pub enum ProblemKind {
     TooManySessions,
     Busy,
     Draining,
+    OutOfMemoryBudget,
+    NoSolution,
+    SolutionNotReady,
+    ForeignOrigin,
     Internal,
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedBody,
         Self::InvalidRequest,
         Self::InvalidSystem,
@@ -47,6 +51,10 @@ impl ProblemKind {
         Self::TooManySessions,
         Self::Busy,
         Self::Draining,
+        Self::OutOfMemoryBudget,
+        Self::NoSolution,
+        Self::SolutionNotReady,
+        Self::ForeignOrigin,
         Self::Internal,
     ];
 
@@ -172,6 +180,30 @@ impl ProblemKind {
                 503,
                 "The server is shutting down",
                 "It finishes what it has and takes nothing new. Try another node.",
+            ),
+            Self::OutOfMemoryBudget => (
+                "memory-budget",
+                503,
+                "The server's memory for sessions is used up",
+                "Wait for other sessions to end, or send a smaller system.",
+            ),
+            Self::NoSolution => (
+                "no-solution",
+                404,
+                "The session has no solution",
+                "The session ended before it reached any state that could be announced.",
+            ),
+            Self::SolutionNotReady => (
+                "solution-not-ready",
+                503,
+                "The solution cannot be read just now",
+                "The session is in the middle of a long step. Ask again after `Retry-After`.",
+            ),
+            Self::ForeignOrigin => (
+                "foreign-origin",
+                403,
+                "Pages of this origin may not change anything here",
+                "The request was sent by a web page of another site. The operator can allow origins.",
             ),
             Self::Internal => (
                 "internal-error",

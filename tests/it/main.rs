@@ -1,10 +1,10 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
 mod analysis;
 mod cli_solve;
+mod http;
 mod layers;
 mod matrix_market;
 mod methods;
-mod node;
 mod simulation;
 mod support;
 mod wire;

@@ -160,6 +160,8 @@ fn members_that_are_missing_or_of_the_wrong_type_are_all_named() {
         &["/matrix/rows", "/matrix/cols"],
     );
     check(&of_matrix(r#"{"rows": 2, "cols": 2}"#), InvalidRequest, &["/matrix/data/values"]);
+    check(&of_matrix("[]"), InvalidRequest, &["/matrix"]);
+    check(&of_matrix("[1, 2]"), InvalidRequest, &["/matrix"]);
     check(&of_matrix("[[1, 2], [3]]"), InvalidRequest, &["/matrix/1"]);
     check(&of_matrix(r#"[[1, 2], "x"]"#), InvalidRequest, &["/matrix/1"]);
     check(
@@ -241,8 +243,15 @@ fn arrays_that_are_no_system_are_located() {
         &["/matrix/data/col_pointers", "/matrix/data/col_pointers/1"],
     );
     check(&of_matrix("[[1, 2, 3], [3, 4, 5]]"), InvalidSystem, &["/matrix/cols"]);
-    check(&of_matrix("[]"), InvalidSystem, &["/matrix/rows", "/matrix/cols", "/vector"]);
+    check(&of_matrix("[[]]"), InvalidSystem, &["/matrix/cols", "/matrix/cols", "/vector"]);
     check(r#"{"matrix": [[1, 0], [0, 1]], "vector": [1]}"#, InvalidSystem, &["/vector"]);
+}
+
+#[test]
+fn a_method_that_must_fail_is_refused_with_a_way_out() {
+    let problem = problem(r#"{"matrix": [[2, 1], [0, 2]], "vector": [1, 1], "method": "cg"}"#);
+    assert_eq!(problem.kind, ProblemKind::UnsuitableMethod);
+    assert!(problem.way_out.is_some_and(|way_out| way_out.contains("hybrid")));
 }
 
 #[test]

@@ -1,0 +1,17 @@
+//! HTTP: thin adapters between requests and a [`Node`](crate::actors::node::Node). A request becomes
+//! a message, frames become bytes; what happens is decided elsewhere.
+
+mod body;
+mod connection;
+mod cross_origin;
+mod error;
+mod form;
+mod intake;
+mod negotiation;
+mod pages;
+mod routes;
+pub mod server;
+mod sessions;
+mod solution;
+mod solve_stream;
+mod stream_body;
