@@ -2,6 +2,7 @@
 
 mod completions;
 mod duration;
+mod simulate;
 mod solve;
 mod system_files;
 mod text;
@@ -21,6 +22,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Solve(Box<solve::SolveArguments>),
+    Simulate(simulate::SimulateArguments),
     Completions(completions::CompletionsArguments),
 }
 
@@ -28,6 +30,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Solve(arguments) => solve::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }

@@ -149,3 +149,45 @@ fn one_huge_system_does_not_starve_small_ones() {
     assert!(ends(&beside.trace, "huge")[0] > 4.0 * last(&beside), "the huge one is long at work");
     assert!(last(&beside) < 1.5 * last(&alone), "{} against {}", last(&beside), last(&alone));
 }
+
+#[test]
+fn a_world_that_is_not_done_by_its_time_limit_says_so() {
+    let hurried = CLIENT_LEAVES.replace("time_limit: 2 s", "time_limit: 3 ms");
+    let outcome = run(&hurried, 1);
+    assert_eq!((outcome.clients_done, outcome.clients), (1, 2));
+    assert!(outcome.trace.contains("time limit reached"), "{}", outcome.trace);
+}
+
+/// `weir simulate` on the shipped scenario with one more flag: exit code, standard output, error.
+fn weir_simulate(scenario: &std::path::Path, seed: &str) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
+        .arg("simulate")
+        .arg(scenario)
+        .args(["--seed", seed])
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_command_replays_a_scenario_to_the_byte() {
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let (code, trace, summary) = weir_simulate(&shipped.join("client_leaves.yaml"), "1");
+    assert_eq!(code, Some(0), "{summary}");
+    assert!(summary.contains("2 of 2 clients came to their end"), "{summary}");
+    assert_eq!(trace, run(CLIENT_LEAVES, 1).trace);
+}
+
+#[test]
+fn the_command_says_where_a_scenario_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = folder.path().join("wrong.yaml");
+    std::fs::write(&wrong, CLIENT_LEAVES.replace("side: 12", "sides: 12")).unwrap();
+    let (code, trace, error) = weir_simulate(&wrong, "1");
+    assert_eq!((code, trace.as_str()), (Some(2), ""));
+    assert!(error.contains("wrong.yaml") && error.contains("sides"), "{error}");
+    let (code, _, error) = weir_simulate(&folder.path().join("absent.yaml"), "1");
+    assert_eq!(code, Some(2));
+    assert!(error.contains("absent.yaml"), "{error}");
+}
