@@ -1,7 +1,10 @@
 //! The command line: the only reader of flags and environment. One file for each command.
 
+mod analyze;
 mod completions;
 mod duration;
+mod generate;
+mod picture;
 mod simulate;
 mod solve;
 mod system_files;
@@ -23,6 +26,8 @@ pub struct Cli {
 enum Command {
     Solve(Box<solve::SolveArguments>),
     Simulate(simulate::SimulateArguments),
+    Analyze(analyze::AnalyzeArguments),
+    Generate(generate::GenerateArguments),
     Completions(completions::CompletionsArguments),
 }
 
@@ -31,6 +36,8 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Solve(arguments) => solve::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }

@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use crate::solver::matrix_market::{MatrixMarketError, ReadLimits, read_matrix, read_rhs};
+use crate::solver::assembly::assemble;
+use crate::solver::matrix_market::{
+    MarketMatrix, MatrixMarketError, ReadLimits, read_matrix, read_rhs,
+};
 use crate::solver::system::{LinearSystem, SystemFault};
 
 /// Why a file does not make a system.
@@ -45,13 +48,33 @@ pub fn read_system(
         (None, Some(path)) => RhsSource::Beside(path),
         (None, None) => RhsSource::Ones,
     };
-    let values = match &source {
-        RhsSource::Given(path) | RhsSource::Beside(path) => read_vector(path, read.rows)?,
-        RhsSource::Ones => vec![1.0; read.rows],
+    let system = match &source {
+        RhsSource::Given(path) | RhsSource::Beside(path) => {
+            let rhs = read_vector(path, read.rows)?;
+            LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs)
+        }
+        RhsSource::Ones => with_ones(read),
     };
-    let system = LinearSystem::assemble(read.rows, read.cols, read.arrays, values)
-        .map_err(|faults| FileError::NotASystem { path: matrix.to_owned(), faults })?;
+    let system =
+        system.map_err(|faults| FileError::NotASystem { path: matrix.to_owned(), faults })?;
     Ok((system, source))
+}
+
+/// Reads `A` alone; `b` is all ones.
+///
+/// # Errors
+/// [`FileError`], which names the file.
+pub fn read_matrix_file(matrix: &Path) -> Result<LinearSystem, FileError> {
+    let read = read_matrix(open(matrix)?, ReadLimits::default())
+        .map_err(|source| FileError::Malformed { path: matrix.to_owned(), source })?;
+    with_ones(read).map_err(|faults| FileError::NotASystem { path: matrix.to_owned(), faults })
+}
+
+/// The ones are made after the matrix, so that a size that is only claimed allocates nothing.
+fn with_ones(read: MarketMatrix) -> Result<LinearSystem, Vec<SystemFault>> {
+    let matrix = assemble(read.rows, read.cols, read.arrays)?;
+    let ones = vec![1.0; matrix.rows()];
+    LinearSystem::new(matrix, ones)
 }
 
 /// Reads a vector of `order` numbers: a right-hand side or an initial guess.
