@@ -1,6 +1,7 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
 mod analysis;
 mod cli_solve;
+mod fuzz;
 mod http;
 mod layers;
 mod matrix_market;
