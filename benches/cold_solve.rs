@@ -15,6 +15,7 @@ use std::io::{BufReader, BufWriter};
 use std::path::Path;
 use std::time::Duration;
 
+use cpu_time::ProcessTime;
 use harness::{Contender, Timed, flag, median, print_race, race, timed};
 use rayon::prelude::*;
 use weir::runtime::clock::Clock;
@@ -93,6 +94,8 @@ struct Solved {
     analyse: Duration,
     set_up: Duration,
     iterate: Duration,
+    /// Processor time of set-up and iterations, over all threads.
+    processor: Duration,
     iterations: u64,
     relative_residual: f64,
     ended: &'static str,
@@ -112,6 +115,7 @@ fn solve(
         ..SolveOptions::default()
     };
     let (analyse, analysis) = timed(clock, || Analysis::of(&system));
+    let started = ProcessTime::now();
     let (mut set_up, engine) = timed(clock, || Engine::new(system, analysis, None, options));
     let mut engine = match engine {
         Ok(engine) => engine,
@@ -129,7 +133,9 @@ fn solve(
             }
         }
     };
+    let processor = started.elapsed();
     Solved {
+        processor,
         analyse,
         set_up,
         iterate,
@@ -356,6 +362,7 @@ fn solve_file(clock: &Clock, file: &str, arguments: &[String]) {
         "{}",
         serde_json::json!({
             "solve": seconds(|run| run.set_up + run.iterate),
+            "solve_processor": seconds(|run| run.processor),
             "set_up": seconds(|run| run.set_up),
             "analyse": seconds(|run| run.analyse),
             "iterations": last.iterations,

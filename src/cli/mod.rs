@@ -2,6 +2,7 @@
 
 mod analyze;
 mod completions;
+mod demo;
 mod duration;
 mod generate;
 mod picture;
@@ -28,6 +29,7 @@ enum Command {
     Simulate(simulate::SimulateArguments),
     Analyze(analyze::AnalyzeArguments),
     Generate(generate::GenerateArguments),
+    Demo(demo::DemoArguments),
     Completions(completions::CompletionsArguments),
 }
 
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }

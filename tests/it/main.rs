@@ -1,5 +1,6 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
 mod analysis;
+mod cli_demo;
 mod cli_solve;
 mod fuzz;
 mod http;
