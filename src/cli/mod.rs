@@ -1,12 +1,14 @@
 //! The command line: the only reader of flags and environment. One file for each command.
 
 mod analyze;
+mod bytes;
 mod completions;
 mod demo;
 mod duration;
 mod generate;
 mod picture;
 mod simulate;
+mod serve;
 mod solve;
 mod system_files;
 mod text;
@@ -25,6 +27,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(Box<serve::ServeArguments>),
     Solve(Box<solve::SolveArguments>),
     Simulate(simulate::SimulateArguments),
     Analyze(analyze::AnalyzeArguments),
@@ -36,6 +39,7 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Solve(arguments) => solve::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
