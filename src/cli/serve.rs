@@ -1,6 +1,6 @@
 //! `weir serve`: a node and its HTTP server, until a signal ends them.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -156,9 +156,11 @@ fn announce(running: &Running) {
              access control: anybody who reaches it can use, read and end every session"
         );
     }
-    println!("weir listens on http://{address}");
-    println!(
-        "try: curl -N http://{address}/api/v1/solve-stream -H 'content-type: application/json' \
+    // Nobody needs to read this: a closed standard output does not end the server.
+    let _ = writeln!(
+        io::stdout(),
+        "weir listens on http://{address}\n\
+         try: curl -N http://{address}/api/v1/solve-stream -H 'content-type: application/json' \
          -d '{{\"matrix\": [[4, 1], [1, 3]], \"vector\": [1, 2]}}'"
     );
 }

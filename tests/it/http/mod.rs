@@ -1,6 +1,12 @@
 //! The server as its clients meet it: a real one, in process on a free port, and real clients.
 
+mod browser;
 mod client;
+mod curl;
+mod drain;
+mod large_bodies;
+mod listeners;
 mod requests;
 mod server;
 mod streaming;
+mod systems;
