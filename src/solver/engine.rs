@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::solver::analysis::Analysis;
+use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::method::Method;
@@ -92,7 +93,7 @@ impl Engine {
         let scaling = Scaling::of(system.rows(), system.rhs());
         let scaled = scaling.apply(system.rows(), system.rhs());
         let n = system.order();
-        let mut x = initial_guess.unwrap_or_else(|| vec![0.0; n]);
+        let mut x = initial_guess.unwrap_or_else(|| huge_pages::zeros(n));
         if scaled.is_some() {
             x.iter_mut().for_each(|x| *x = scaling.scale_x(*x));
             if x.iter().any(|x| !x.is_finite()) {
@@ -162,7 +163,10 @@ impl Engine {
             self.iterate = Iterate { x: vec![0.0; n], r: vec![0.0; n], norm: 0.0, is_true: true };
             return;
         }
-        self.iterate.r = vec![0.0; n];
+        self.iterate.r = huge_pages::zeros(n);
+        if self.candidate.method != MethodName::Direct {
+            self.settle_in_memory();
+        }
         let (problem, _, iterate) = self.parts();
         if iterate.x.iter().all(|x| *x == 0.0) {
             iterate.r.copy_from_slice(problem.rhs);
@@ -177,6 +181,15 @@ impl Engine {
         self.measured_norm = self.iterate.norm;
         self.keep_best();
         self.begin_watch();
+    }
+
+    /// Puts what every iteration streams through onto huge pages.
+    fn settle_in_memory(&mut self) {
+        let Rows { pointers, indices, values } = self.system.rows();
+        huge_pages::gather(pointers);
+        huge_pages::gather(indices);
+        huge_pages::gather(values);
+        huge_pages::gather(self.system.rhs());
     }
 
     /// A guess so large that its residual overflows is worth less than none.

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod sparsity;
 pub mod system;
 
+mod huge_pages;
 mod iterate;
 mod kernel;
 mod method;

@@ -1,5 +1,6 @@
 //! Stabilised bi-conjugate gradients, preconditioned from the right.
 
+use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel::{self, chunk_sum};
 use crate::solver::options::{MethodName, PreconditionerName};
@@ -90,11 +91,11 @@ impl Bicgstab {
     ) -> Advance {
         let n = problem.order();
         for vector in [&mut self.shadow, &mut self.p, &mut self.v, &mut self.t] {
-            *vector = vec![0.0; n];
+            *vector = huge_pages::zeros(n);
         }
         if !matches!(preconditioner, Preconditioner::Identity) {
-            self.p_hat = vec![0.0; n];
-            self.s_hat = vec![0.0; n];
+            self.p_hat = huge_pages::zeros(n);
+            self.s_hat = huge_pages::zeros(n);
         }
         self.preconditioner = Some(preconditioner);
         Advance::Prepared(preparation)

@@ -1,5 +1,6 @@
 //! Preconditioned conjugate gradients.
 
+use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel::{self, chunk_sum};
 use crate::solver::options::{MethodName, PreconditionerName};
@@ -62,10 +63,10 @@ impl Cg {
         let (preconditioner, preparation) =
             Preconditioner::build(self.name, MethodName::Cg, problem)?;
         let n = problem.order();
-        self.p = vec![0.0; n];
-        self.q = vec![0.0; n];
+        self.p = huge_pages::zeros(n);
+        self.q = huge_pages::zeros(n);
         if matches!(preconditioner, Preconditioner::Incomplete(_)) {
-            self.z = vec![0.0; n];
+            self.z = huge_pages::zeros(n);
         }
         self.preconditioner = Some(preconditioner);
         Ok(preparation)

@@ -1,9 +1,11 @@
 //! Gauss-Seidel sweeps in residual form, forward or symmetric, with damping as the SOR or SSOR weight.
 
+use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::options::Sweep;
 use crate::solver::outcome::{Preparation, Work};
+use crate::solver::preconditioner::inverse_diagonal;
 
 /// With `A = L + D + U`, a forward sweep solves `(D/ω + L) δ = r` and adds δ to `x`; what is left is
 /// `r ← −(U + (1 − 1/ω) D) δ`. A backward sweep exchanges `L` and `U`.
@@ -19,12 +21,14 @@ pub(crate) struct GaussSeidel {
     sweep: Sweep,
     /// Position of each row's diagonal entry, empty before the first step.
     diagonals: Vec<u32>,
+    /// `ω / aᵢᵢ`: a division would sit in the chain from each row to the next.
+    factors: Vec<f64>,
     correction: Vec<f64>,
 }
 
 impl GaussSeidel {
     pub fn new(weight: f64, sweep: Sweep) -> Self {
-        Self { weight, sweep, diagonals: vec![], correction: vec![] }
+        Self { weight, sweep, diagonals: vec![], factors: vec![], correction: vec![] }
     }
 
     /// See [`Method::step`](super::Method::step).
@@ -43,13 +47,15 @@ impl GaussSeidel {
 
     fn prepare(&mut self, problem: &Problem) -> Preparation {
         let rows = problem.rows;
-        self.correction = vec![0.0; problem.order()];
+        self.correction = huge_pages::zeros(problem.order());
         self.diagonals = (0..rows.count())
             .map(|i| {
                 let at = rows.row(i).0.binary_search(&(i as u32));
                 rows.pointers[i] + at.expect("gauss_seidel refuses a missing diagonal") as u32
             })
             .collect();
+        self.factors = inverse_diagonal(rows);
+        self.factors.iter_mut().for_each(|factor| *factor *= self.weight);
         Preparation { description: "diagonal".to_owned(), work: problem.vector_work(1) }
     }
 
@@ -60,7 +66,7 @@ impl GaussSeidel {
             let diagonal = self.diagonals[i] as usize;
             let before = rows.pointers[i] as usize..diagonal;
             let rest = iterate.r[i] - rows.range_dot(before, &self.correction);
-            self.correct(rows.values[diagonal], i, rest, iterate);
+            self.correct(i, rest, iterate);
         }
         self.remainder(problem, iterate, |diagonal, _, end| diagonal + 1..end)
     }
@@ -72,14 +78,14 @@ impl GaussSeidel {
             let diagonal = self.diagonals[i] as usize;
             let after = diagonal + 1..rows.pointers[i + 1] as usize;
             let rest = iterate.r[i] - rows.range_dot(after, &self.correction);
-            self.correct(rows.values[diagonal], i, rest, iterate);
+            self.correct(i, rest, iterate);
         }
         self.remainder(problem, iterate, |diagonal, start, _| start..diagonal)
     }
 
     #[inline]
-    fn correct(&mut self, diagonal: f64, i: usize, rest: f64, iterate: &mut Iterate) {
-        let change = self.weight * rest / diagonal;
+    fn correct(&mut self, i: usize, rest: f64, iterate: &mut Iterate) {
+        let change = self.factors[i] * rest;
         self.correction[i] = change;
         iterate.x[i] += change;
     }
@@ -123,6 +129,7 @@ impl GaussSeidel {
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        (4 * self.diagonals.capacity() + 8 * self.correction.capacity()) as u64
+        let vectors = self.correction.capacity() + self.factors.capacity();
+        (4 * self.diagonals.capacity() + 8 * vectors) as u64
     }
 }

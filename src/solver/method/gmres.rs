@@ -1,5 +1,6 @@
 //! Restarted GMRES, preconditioned from the right.
 
+use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::options::{MethodName, PreconditionerName};
@@ -54,7 +55,7 @@ impl Gmres {
         let Some(preconditioner) = self.preconditioner.take() else {
             return match Preconditioner::build(self.name, MethodName::Gmres, problem) {
                 Ok((preconditioner, preparation)) => {
-                    self.scratch = vec![0.0; problem.order()];
+                    self.scratch = huge_pages::zeros(problem.order());
                     self.preconditioner = Some(preconditioner);
                     Advance::Prepared(preparation)
                 }
@@ -94,7 +95,7 @@ impl Gmres {
         let column = self.triangle.len();
         preconditioner.apply(&self.basis[column], &mut self.scratch);
         if self.basis.len() == column + 1 {
-            self.basis.push(vec![0.0; problem.order()]);
+            self.basis.push(huge_pages::zeros(problem.order()));
         }
         let (known, fresh) = self.basis.split_at_mut(column + 1);
         let w = &mut fresh[0];
@@ -120,7 +121,7 @@ impl Gmres {
     /// `v₀ = r / ‖r‖`.
     fn begin_cycle(&mut self, iterate: &Iterate) {
         if self.basis.is_empty() {
-            self.basis.push(vec![0.0; iterate.r.len()]);
+            self.basis.push(huge_pages::zeros(iterate.r.len()));
         }
         let norm = iterate.norm;
         for (value, r) in self.basis[0].iter_mut().zip(&iterate.r) {

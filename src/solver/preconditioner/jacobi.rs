@@ -1,17 +1,18 @@
 //! The diagonal as a preconditioner, and as what `jacobi` and `gauss_seidel` divide by.
 
+use crate::solver::huge_pages;
 use crate::solver::kernel;
 use crate::solver::system::Rows;
 
 /// `1 / aᵢᵢ` for every row; the diagonal must be free of zeros.
 pub(crate) fn inverse_diagonal(rows: Rows) -> Vec<f64> {
-    (0..rows.count())
-        .map(|i| {
-            let (cols, values) = rows.row(i);
-            let at = cols.binary_search(&(i as u32)).expect("methods refuse a missing diagonal");
-            1.0 / values[at]
-        })
-        .collect()
+    let mut inverse = huge_pages::zeros(rows.count());
+    for (i, inverse) in inverse.iter_mut().enumerate() {
+        let (cols, values) = rows.row(i);
+        let at = cols.binary_search(&(i as u32)).expect("methods refuse a missing diagonal");
+        *inverse = 1.0 / values[at];
+    }
+    inverse
 }
 
 /// `z = D⁻¹ r`.
