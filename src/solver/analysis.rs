@@ -53,6 +53,9 @@ pub struct Analysis {
     /// Why `A` is an H-matrix (so nonsingular, with convergent Jacobi and Gauss-Seidel), where that is
     /// proven.
     pub h_matrix: Option<HMatrixProof>,
+    /// Why it would be one if gaps that rounding explains were 0: no proof, but what to expect of
+    /// networks whose diagonals were summed in floating point.
+    pub h_matrix_up_to_rounding: Option<HMatrixProof>,
     /// Proven to be a nonsingular M-matrix: an H-matrix with positive diagonal and no positive entry
     /// beside it, so `A⁻¹ ≥ 0`.
     pub m_matrix: bool,
@@ -165,12 +168,17 @@ impl Analysis {
             rayon::join(|| system.transposed(), || graph::components(rows));
         let columns = Rows::of(&transposed);
         let mut found = pass::over(rows, columns);
-        let row_kind = found.row_tally.kind(|| graph::reach(rows, columns, &found.row_standings));
-        let column_kind =
-            found.column_tally.kind(|| graph::reach(columns, rows, &found.column_standings));
-        let row_dominance = found.row_tally.finish(row_kind);
-        let column_dominance = found.column_tally.finish(column_kind);
-        let h_matrix = h_matrix_proof(&found, row_kind, column_kind);
+        let (by_row, by_column) = (&found.row_standings, &found.column_standings);
+        let row_dominance =
+            found.row_tally.finish(|strict| graph::reach(rows, columns, by_row, strict));
+        let column_dominance =
+            found.column_tally.finish(|strict| graph::reach(columns, rows, by_column, strict));
+        let h_matrix = h_matrix_proof(&found, row_dominance.kind, column_dominance.kind);
+        let h_matrix_up_to_rounding = h_matrix_proof(
+            &found,
+            row_dominance.kind_up_to_rounding,
+            column_dominance.kind_up_to_rounding,
+        );
         let rank = matching::structural_rank(rows, &found.diagonals);
         let structure = std::mem::take(&mut found.empty).structure(rank);
         let definiteness = Definiteness::of(rows, &found, h_matrix);
@@ -197,6 +205,7 @@ impl Analysis {
             structure,
             definiteness,
             h_matrix,
+            h_matrix_up_to_rounding,
             m_matrix,
             prospects: vec![],
         };

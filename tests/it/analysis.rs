@@ -266,3 +266,25 @@ fn the_indefinite_grid_is_no_case_for_cg_and_says_why() {
     assert_eq!(found.prospect(MethodName::Direct).verdict, Verdict::Possible);
     assert_eq!(found.prospect(MethodName::Jacobi).verdict, Verdict::Possible);
 }
+
+#[test]
+fn a_grid_summed_in_floating_point_is_dominant_up_to_rounding() {
+    let found = Analysis::of(&grid("ieee118"));
+    let dominance = &found.row_dominance;
+    assert_eq!(dominance.kind, DominanceKind::None);
+    assert_eq!(dominance.kind_up_to_rounding, DominanceKind::Irreducible);
+    assert_eq!(dominance.violated_lines, dominance.rounding_lines);
+    assert!(found.h_matrix.is_none() && found.h_matrix_up_to_rounding.is_some());
+    assert_eq!(found.prospect(MethodName::Cg).verdict, Verdict::Possible);
+    assert!(found.prospect(MethodName::Cg).reason.starts_with("to be expected"));
+}
+
+#[test]
+fn rounding_explains_none_of_the_violations_that_make_a_grid_indefinite() {
+    let found = Analysis::of(&grid("case9241pegase"));
+    let dominance = &found.row_dominance;
+    assert_eq!(dominance.violated_lines - dominance.rounding_lines, 25);
+    assert_eq!(dominance.kind_up_to_rounding, DominanceKind::None);
+    let first = dominance.first_violation.unwrap();
+    assert!(first.diagonal.abs() < 0.9 * first.off_diagonal_sum, "{first:?}");
+}

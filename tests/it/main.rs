@@ -1,5 +1,6 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
 mod analysis;
+mod cli_analyze;
 mod cli_demo;
 mod cli_solve;
 mod fuzz;
@@ -9,4 +10,5 @@ mod matrix_market;
 mod methods;
 mod simulation;
 mod support;
+mod systems;
 mod wire;

@@ -130,17 +130,18 @@ fn diagonal(analysis: &Analysis) -> String {
 }
 
 fn dominance(dominance: &Dominance, noun: &str, order: usize) -> String {
-    let kind = match dominance.kind {
-        DominanceKind::Strict => "strictly dominant",
-        DominanceKind::Irreducible => "irreducibly dominant",
-        DominanceKind::WeaklyChained => "weakly chained dominant",
-        DominanceKind::Weak => "weakly dominant",
-        DominanceKind::None => "not dominant",
-    };
+    let kind = kind_text(dominance.kind);
+    let beyond_rounding = dominance.violated_lines - dominance.rounding_lines;
     match dominance.first_violation {
+        Some(_) if beyond_rounding == 0 => format!(
+            "{} up to rounding: {} of {} {noun}s fall short, each by its last digits only",
+            kind_text(dominance.kind_up_to_rounding),
+            grouped(dominance.violated_lines),
+            grouped(order),
+        ),
         Some(first) => format!(
             "{kind}: {} of {} {noun}s fall short, first {noun} {} (diagonal {}, beside it {})",
-            grouped(dominance.violated_lines),
+            grouped(beyond_rounding),
             grouped(order),
             first.line,
             number(first.diagonal),
@@ -154,6 +155,16 @@ fn dominance(dominance: &Dominance, noun: &str, order: usize) -> String {
             dominance.gap_min_line,
             number(dominance.relative_gap_min)
         ),
+    }
+}
+
+fn kind_text(kind: DominanceKind) -> &'static str {
+    match kind {
+        DominanceKind::Strict => "strictly dominant",
+        DominanceKind::Irreducible => "irreducibly dominant",
+        DominanceKind::WeaklyChained => "weakly chained dominant",
+        DominanceKind::Weak => "weakly dominant",
+        DominanceKind::None => "not dominant",
     }
 }
 
@@ -171,12 +182,23 @@ fn signs(analysis: &Analysis) -> String {
 
 fn class(analysis: &Analysis) -> String {
     let Some(proof) = analysis.h_matrix else {
-        return match analysis.nonsingular() {
-            true => "nonsingular: the symmetric part is positive definite".to_owned(),
-            false => "not proven to be an H-matrix, nor nonsingular".to_owned(),
+        return match (analysis.nonsingular(), analysis.h_matrix_up_to_rounding) {
+            (true, _) => "nonsingular: the symmetric part is positive definite".to_owned(),
+            (false, Some(proof)) => {
+                format!("up to rounding, a nonsingular H-matrix ({})", proof_text(proof))
+            }
+            (false, None) => "not proven to be an H-matrix, nor nonsingular".to_owned(),
         };
     };
-    let why = match proof {
+    let why = proof_text(proof);
+    match analysis.m_matrix {
+        true => format!("nonsingular M-matrix ({why}): its inverse has no negative entry"),
+        false => format!("nonsingular H-matrix ({why})"),
+    }
+}
+
+fn proof_text(proof: HMatrixProof) -> &'static str {
+    match proof {
         HMatrixProof::Triangular => "triangular",
         HMatrixProof::StrictRows => "strictly dominant rows",
         HMatrixProof::StrictColumns => "strictly dominant columns",
@@ -184,10 +206,6 @@ fn class(analysis: &Analysis) -> String {
         HMatrixProof::IrreducibleColumns => "irreducibly dominant columns",
         HMatrixProof::WeaklyChainedRows => "weakly chained dominant rows",
         HMatrixProof::WeaklyChainedColumns => "weakly chained dominant columns",
-    };
-    match analysis.m_matrix {
-        true => format!("nonsingular M-matrix ({why}): its inverse has no negative entry"),
-        false => format!("nonsingular H-matrix ({why})"),
     }
 }
 

@@ -320,10 +320,15 @@ fn properties(analysis: &Analysis) -> Vec<String> {
         DominanceKind::Irreducible | DominanceKind::WeaklyChained | DominanceKind::Weak => {
             "weakly diagonally dominant".to_owned()
         }
+        DominanceKind::None if analysis.h_matrix_up_to_rounding.is_some() => {
+            "diagonally dominant up to rounding".to_owned()
+        }
         DominanceKind::None => {
             format!(
                 "{} rows not diagonally dominant",
-                grouped(analysis.row_dominance.violated_lines)
+                grouped(
+                    analysis.row_dominance.violated_lines - analysis.row_dominance.rounding_lines
+                )
             )
         }
     };

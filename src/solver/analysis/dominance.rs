@@ -24,6 +24,9 @@ pub enum DominanceKind {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Dominance {
     pub kind: DominanceKind,
+    /// The same when gaps that rounding explains count as 0: what the matrix is meant to be, where its
+    /// diagonal was summed in floating point. Proves nothing.
+    pub kind_up_to_rounding: DominanceKind,
     /// Smallest `g_i = |a_ii| − Σ_{j≠i} |a_ij|`, rounded down. When positive and taken over rows, every
     /// `x` has `‖x* − x‖∞ ≤ max |r_i| / g_i ≤ ‖r‖∞ / gap_min` (Ahlberg and Nilson; Varah).
     pub gap_min: f64,
@@ -36,6 +39,9 @@ pub struct Dominance {
     pub strict_lines: usize,
     /// Lines with `g_i < 0`.
     pub violated_lines: usize,
+    /// Of these, the lines that fall short by no more than rounding explains.
+    pub rounding_lines: usize,
+    /// The first that rounding does not explain; without one, the first that it does.
     pub first_violation: Option<Violation>,
 }
 
@@ -51,8 +57,22 @@ pub struct Violation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Strict,
+    /// Strict, by no more than rounding explains.
+    BarelyStrict,
     Equal,
+    /// Violated, by no more than rounding explains.
+    BarelyViolated,
     Violated,
+}
+
+impl Standing {
+    pub fn is_strict(self) -> bool {
+        matches!(self, Self::Strict | Self::BarelyStrict)
+    }
+
+    pub fn is_strict_beyond_rounding(self) -> bool {
+        self == Self::Strict
+    }
 }
 
 /// One line's diagonal and the sum of the absolute values beside it.
@@ -62,6 +82,8 @@ pub(crate) struct LineSum {
     pub off_diagonal: f64,
     /// Bounds `|computed − true|` of `|diagonal| − off_diagonal`; 0 when no operation rounded.
     pub rounding: f64,
+    /// What rounding can make of a gap of 0, here or where the line was made.
+    tolerance: f64,
 }
 
 impl LineSum {
@@ -79,8 +101,9 @@ impl LineSum {
         let (_, error) = two_sum(f64::abs(diagonal), -sum);
         let exact = lost == 0.0 && error == 0.0;
         let terms = indices.len() as f64 + 2.0;
-        let rounding = if exact { 0.0 } else { terms * f64::EPSILON * (f64::abs(diagonal) + sum) };
-        Self { diagonal, off_diagonal: sum, rounding }
+        let tolerance = terms * f64::EPSILON * (f64::abs(diagonal) + sum);
+        let rounding = if exact { 0.0 } else { tolerance };
+        Self { diagonal, off_diagonal: sum, rounding, tolerance }
     }
 
     /// `|a_ii| − Σ`, rounded; never NaN, finite also where the sum overflows.
@@ -104,9 +127,12 @@ impl LineSum {
             let terms = beside.map(|(_, value)| -value.abs());
             sign_of_sum(std::iter::once(self.diagonal.abs()).chain(terms))
         };
+        let barely = self.gap().abs() <= self.tolerance && self.off_diagonal.is_finite();
         match sign {
+            Ordering::Greater if barely => Standing::BarelyStrict,
             Ordering::Greater => Standing::Strict,
             Ordering::Equal => Standing::Equal,
+            Ordering::Less if barely => Standing::BarelyViolated,
             Ordering::Less => Standing::Violated,
         }
     }
@@ -149,8 +175,11 @@ pub(crate) struct Tally {
     relative_gap_min: f64,
     lines: usize,
     strict: usize,
+    barely_strict: usize,
     violated: usize,
+    barely_violated: usize,
     first_violation: Option<Violation>,
+    first_barely_violated: Option<Violation>,
 }
 
 impl Default for Tally {
@@ -161,8 +190,11 @@ impl Default for Tally {
             relative_gap_min: f64::INFINITY,
             lines: 0,
             strict: 0,
+            barely_strict: 0,
             violated: 0,
+            barely_violated: 0,
             first_violation: None,
+            first_barely_violated: None,
         }
     }
 }
@@ -171,9 +203,9 @@ impl Tally {
     pub fn count(&mut self, line: usize, sum: &LineSum, standing: Standing) {
         let gap = match standing {
             // Rounded down, but not below what the exact sign says.
-            Standing::Strict => sum.gap_proven().max(0.0),
+            Standing::Strict | Standing::BarelyStrict => sum.gap_proven().max(0.0),
             Standing::Equal => 0.0,
-            Standing::Violated => sum.gap().min(-f64::MIN_POSITIVE),
+            Standing::BarelyViolated | Standing::Violated => sum.gap().min(-f64::MIN_POSITIVE),
         };
         self.lines += 1;
         if gap < self.gap_min {
@@ -182,16 +214,22 @@ impl Tally {
         let scale = sum.diagonal.abs().max(sum.off_diagonal);
         let relative = if scale > 0.0 { (gap / scale).clamp(-1.0, 1.0) } else { 0.0 };
         self.relative_gap_min = self.relative_gap_min.min(relative);
+        let shortfall = || Violation {
+            line,
+            diagonal: sum.diagonal,
+            off_diagonal_sum: sum.off_diagonal.min(f64::MAX),
+        };
         match standing {
             Standing::Strict => self.strict += 1,
+            Standing::BarelyStrict => self.barely_strict += 1,
             Standing::Equal => {}
+            Standing::BarelyViolated => {
+                self.barely_violated += 1;
+                self.first_barely_violated.get_or_insert_with(shortfall);
+            }
             Standing::Violated => {
                 self.violated += 1;
-                self.first_violation.get_or_insert(Violation {
-                    line,
-                    diagonal: sum.diagonal,
-                    off_diagonal_sum: sum.off_diagonal.min(f64::MAX),
-                });
+                self.first_violation.get_or_insert_with(shortfall);
             }
         }
     }
@@ -203,37 +241,51 @@ impl Tally {
         self.relative_gap_min = self.relative_gap_min.min(later.relative_gap_min);
         self.lines += later.lines;
         self.strict += later.strict;
+        self.barely_strict += later.barely_strict;
         self.violated += later.violated;
+        self.barely_violated += later.barely_violated;
         self.first_violation = self.first_violation.or(later.first_violation);
+        self.first_barely_violated = self.first_barely_violated.or(later.first_barely_violated);
     }
 
-    /// `reach` is asked only where the sums alone do not decide.
-    pub fn kind(&self, reach: impl FnOnce() -> Reach) -> DominanceKind {
-        if self.violated > 0 {
+    /// `reach` is told which lines count as strict, and asked only where the sums do not decide.
+    pub fn finish(&self, reach: impl Fn(fn(Standing) -> bool) -> Reach) -> Dominance {
+        let strict = self.strict + self.barely_strict;
+        let violated = self.violated + self.barely_violated;
+        let kind = self.kind(strict, violated, || reach(Standing::is_strict));
+        let kind_up_to_rounding = match self.barely_strict + self.barely_violated {
+            0 => kind,
+            _ => {
+                self.kind(self.strict, self.violated, || reach(Standing::is_strict_beyond_rounding))
+            }
+        };
+        Dominance {
+            kind,
+            kind_up_to_rounding,
+            gap_min: self.gap_min,
+            gap_min_line: self.gap_min_line,
+            relative_gap_min: self.relative_gap_min,
+            strict_lines: strict,
+            violated_lines: violated,
+            rounding_lines: self.barely_violated,
+            first_violation: self.first_violation.or(self.first_barely_violated),
+        }
+    }
+
+    fn kind(&self, strict: usize, violated: usize, reach: impl FnOnce() -> Reach) -> DominanceKind {
+        if violated > 0 {
             return DominanceKind::None;
         }
-        if self.strict == self.lines {
+        if strict == self.lines {
             return DominanceKind::Strict;
         }
-        if self.strict == 0 {
+        if strict == 0 {
             return DominanceKind::Weak;
         }
         match reach() {
             Reach::StronglyConnected => DominanceKind::Irreducible,
             Reach::AllLeadToStrict => DominanceKind::WeaklyChained,
             Reach::SomeLeadNowhere => DominanceKind::Weak,
-        }
-    }
-
-    pub fn finish(&self, kind: DominanceKind) -> Dominance {
-        Dominance {
-            kind,
-            gap_min: self.gap_min,
-            gap_min_line: self.gap_min_line,
-            relative_gap_min: self.relative_gap_min,
-            strict_lines: self.strict,
-            violated_lines: self.violated,
-            first_violation: self.first_violation,
         }
     }
 }
@@ -259,10 +311,14 @@ mod tests {
     fn a_gap_below_rounding_is_decided_exactly() {
         // 0.1 + 0.2 + 0.3 rounds to 0.6000000000000001, above 0.6; the exact sum of the three stored
         // numbers lies below that and above the stored 0.6.
-        assert_eq!(standing_of(&[0.6, -0.1, -0.2, -0.3]), Standing::Violated);
-        assert_eq!(standing_of(&[0.6000000000000001, -0.1, -0.2, -0.3]), Standing::Strict);
-        assert_eq!(standing_of(&[1.0 + f64::EPSILON, 1.0, f64::EPSILON / 4.0]), Standing::Strict);
-        assert_eq!(standing_of(&[1.0, 1.0, 1e-300]), Standing::Violated);
+        assert_eq!(standing_of(&[0.6, -0.1, -0.2, -0.3]), Standing::BarelyViolated);
+        assert_eq!(standing_of(&[0.6000000000000001, -0.1, -0.2, -0.3]), Standing::BarelyStrict);
+        assert_eq!(
+            standing_of(&[1.0 + f64::EPSILON, 1.0, f64::EPSILON / 4.0]),
+            Standing::BarelyStrict
+        );
+        assert_eq!(standing_of(&[1.0, 1.0, 1e-300]), Standing::BarelyViolated);
+        assert_eq!(standing_of(&[1.0, 1.0, 1e-10]), Standing::Violated);
         assert_eq!(standing_of(&[4.0, -1.0, -1.0, -1.0, -1.0]), Standing::Equal);
     }
 

@@ -40,8 +40,13 @@ fn root_of(parent: &mut [u32], mut node: u32) -> u32 {
 }
 
 /// Where lines with `≥` lead. `lines` are the dominant ones, `across` their transpose. O(nnz).
-pub(crate) fn reach(lines: Rows<'_>, across: Rows<'_>, standings: &[Standing]) -> Reach {
-    let strict = standings.iter().map(|standing| *standing == Standing::Strict);
+pub(crate) fn reach(
+    lines: Rows<'_>,
+    across: Rows<'_>,
+    standings: &[Standing],
+    is_strict: fn(Standing) -> bool,
+) -> Reach {
+    let strict = standings.iter().map(|standing| is_strict(*standing));
     // A line leads to a strict one when the strict one is left against the arrows and meets it.
     if !all_reached(across, strict.collect()) {
         return Reach::SomeLeadNowhere;

@@ -86,6 +86,10 @@ fn stationary(analysis: &Analysis, method: MethodName) -> Finding {
         );
         return (Verdict::Impossible, reason);
     }
+    if let Some(proof) = analysis.h_matrix_up_to_rounding {
+        let property = h_matrix_reason(analysis, proof, method);
+        return (Verdict::Possible, format!("to be expected: up to rounding, {property}"));
+    }
     (Verdict::Possible, format!("no theorem covers it: {}", not_dominant(analysis)))
 }
 
@@ -99,10 +103,11 @@ fn h_matrix_reason(analysis: &Analysis, proof: HMatrixProof, method: MethodName)
             "triangular without a zero on the diagonal, so exact after at most n iterations"
                 .to_owned()
         }
-        HMatrixProof::StrictRows => format!(
+        HMatrixProof::StrictRows if analysis.row_dominance.relative_gap_min > 0.0 => format!(
             "strictly diagonally dominant by rows, so each iteration shrinks the largest error by a factor of {:.4} or better",
             ((1.0 - analysis.row_dominance.relative_gap_min) * 1e4).ceil() / 1e4
         ),
+        HMatrixProof::StrictRows => "strictly diagonally dominant by rows".to_owned(),
         HMatrixProof::StrictColumns => "strictly diagonally dominant by columns".to_owned(),
         HMatrixProof::IrreducibleRows => {
             "irreducibly diagonally dominant by rows (Taussky)".to_owned()
@@ -139,6 +144,11 @@ fn cg(analysis: &Analysis) -> Finding {
         Definiteness::Unknown if analysis.diagonal.negatives > 0 => (
             Verdict::Impossible,
             "needs a positive definite matrix, and the diagonal is negative".to_owned(),
+        ),
+        Definiteness::Unknown if analysis.h_matrix_up_to_rounding.is_some() => (
+            Verdict::Possible,
+            "to be expected: up to rounding, a symmetric H-matrix with positive diagonal, so positive definite"
+                .to_owned(),
         ),
         Definiteness::Unknown => (
             Verdict::Possible,
@@ -181,6 +191,11 @@ fn gmres(analysis: &Analysis) -> Finding {
 fn direct(analysis: &Analysis) -> Finding {
     match analysis.nonsingular() {
         true => (Verdict::Certain, "proven nonsingular, if the factors fit in memory".to_owned()),
+        false if analysis.h_matrix_up_to_rounding.is_some() => (
+            Verdict::Possible,
+            "to be expected: up to rounding, a nonsingular H-matrix; if the factors fit in memory"
+                .to_owned(),
+        ),
         false => (
             Verdict::Possible,
             "solves every nonsingular system whose factors fit in memory; that it is nonsingular is not proven".to_owned(),
@@ -232,7 +247,7 @@ fn not_dominant(analysis: &Analysis) -> String {
     match analysis.row_dominance.first_violation {
         Some(found) => format!(
             "{} of {} rows are not diagonally dominant, row {} first (diagonal {:.4e}, beside it {:.4e})",
-            analysis.row_dominance.violated_lines,
+            analysis.row_dominance.violated_lines - analysis.row_dominance.rounding_lines,
             analysis.order,
             found.line,
             found.diagonal,
