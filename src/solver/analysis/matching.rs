@@ -8,7 +8,7 @@ use crate::solver::system::Rows;
 use serde::Serialize;
 
 /// Entries looked at, per stored entry, before the search gives up.
-const EFFORT_PER_ENTRY: usize = 100;
+const EFFORT_PER_ENTRY: usize = 50;
 const NONE: u32 = u32::MAX;
 
 /// How many rows can be matched with columns.
@@ -78,6 +78,9 @@ impl<'a> Matching<'a> {
     fn grow(&mut self) -> StructuralRank {
         let n = self.column_of.len();
         while self.matched < n {
+            if self.effort_left == 0 {
+                return StructuralRank::AtLeast { rank: self.matched };
+            }
             if !self.layer_rows() {
                 return self.deficiency();
             }
@@ -86,9 +89,6 @@ impl<'a> Matching<'a> {
                 if self.column_of[row] == NONE && self.augment(row) {
                     self.matched += 1;
                 }
-            }
-            if self.effort_left == 0 && self.matched < n {
-                return StructuralRank::AtLeast { rank: self.matched };
             }
         }
         StructuralRank::Full
@@ -121,7 +121,8 @@ impl<'a> Matching<'a> {
                     }
                 }
             }
-            self.spend(frontier.len());
+            let looked_at = frontier.iter().map(|&row| self.rows.cols(row as usize).len());
+            self.spend(looked_at.sum::<usize>() + frontier.len());
             if found {
                 return true;
             }
