@@ -347,7 +347,7 @@ impl Engine {
     /// Takes back the best state if the present one is worse or not finite.
     fn restore_best(&mut self) {
         let Some(best) = self.best.take() else { return };
-        let worse = !(self.iterate.norm <= best.norm);
+        let worse = self.iterate.norm.is_nan() || self.iterate.norm > best.norm;
         if worse || self.iterate.x.iter().any(|x| !x.is_finite()) {
             self.iterate.x = best.x;
             let (problem, _, iterate) = self.parts();
@@ -409,7 +409,31 @@ impl Engine {
 
     fn finish_converged(&mut self) -> Step {
         let residual_norm = self.scaling.unscale_norm(self.iterate.norm);
-        self.finish(Outcome::Converged { residual_norm })
+        match self.out_of_range() {
+            Some(reason) => self.finish(Outcome::Stopped(reason)),
+            None => self.finish(Outcome::Converged { residual_norm }),
+        }
+    }
+
+    /// A scaled solution may lie outside the range of f64 when it is brought back to the caller's scale.
+    fn out_of_range(&mut self) -> Option<StopReason> {
+        self.scaled.as_ref()?;
+        let scaling = self.scaling;
+        let outward: Vec<f64> = self.iterate.x.iter().map(|x| scaling.unscale_x(*x)).collect();
+        if outward.iter().any(|x| !x.is_finite()) {
+            let evidence = "the solution exceeds the largest f64".to_owned();
+            return Some(StopReason::Singular { evidence });
+        }
+        let (problem, _, iterate) = self.parts();
+        for (x, outward) in iterate.x.iter_mut().zip(outward) {
+            *x = scaling.scale_x(outward);
+        }
+        iterate.measure(&problem);
+        let norm = iterate.norm;
+        (norm > problem.threshold).then(|| StopReason::PrecisionLimit {
+            residual_norm: scaling.unscale_norm(norm),
+            rounding_limit: scaling.unscale_norm(norm),
+        })
     }
 
     fn finish(&mut self, outcome: Outcome) -> Step {
@@ -461,7 +485,8 @@ impl Engine {
         if self.iterate.is_true { Work::default() } else { problem.product_work() }
     }
 
-    /// The current `x`, length n. Forms it where the method keeps it implicit (GMRES inside a cycle).
+    /// The current `x`, length n, always finite. Forms it where the method keeps it implicit (GMRES inside
+    /// a cycle). Entries beyond the largest f64 are cut off there; such a solve never claims convergence.
     pub fn solution(&mut self) -> &[f64] {
         if self.scaled.is_none() && !self.method.holds_back() {
             return &self.iterate.x;
@@ -469,7 +494,8 @@ impl Engine {
         if self.announced.is_none() {
             let mut x = self.method.form_solution(&self.iterate);
             if self.scaled.is_some() {
-                x.iter_mut().for_each(|x| *x = self.scaling.unscale_x(*x));
+                x.iter_mut()
+                    .for_each(|x| *x = self.scaling.unscale_x(*x).clamp(f64::MIN, f64::MAX));
             }
             self.announced = Some(x);
         }

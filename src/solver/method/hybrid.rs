@@ -3,7 +3,7 @@
 
 use crate::solver::analysis::{Analysis, Asymmetry, Definiteness, Diagonal, StructuralRank};
 use crate::solver::method::direct::Shape;
-use crate::solver::method::with_preconditioner;
+use crate::solver::method::{separator, with_preconditioner};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use crate::solver::outcome::Refusal;
 use crate::solver::system::Rows;
@@ -27,6 +27,9 @@ const COMFORTABLE_GAP: f64 = 0.02;
 /// Up to this order a factorisation costs less than the bookkeeping of an iteration is worth.
 const ALWAYS_DIRECT_ORDER_MAX: usize = 200;
 
+/// Below this order the ordering is cheap enough to be asked.
+const WIDTH_MATTERS_ORDER_MIN: usize = 50_000;
+
 /// Operations that a factorisation does in the time an iteration takes for one: blocks stay in cache
 /// and fill the vector units, a sparse product waits for memory.
 const DENSE_ADVANTAGE: f64 = 12.0;
@@ -45,7 +48,7 @@ pub(crate) fn candidates(
 ) -> Result<Vec<Candidate>, Refusal> {
     refuse_singular(analysis, options.method)?;
     if options.method == MethodName::Hybrid {
-        let mut all = portfolio(analysis);
+        let mut all = portfolio(analysis, rows);
         if let Some(asked) = options.preconditioner {
             prefer(&mut all, asked, analysis);
         }
@@ -91,7 +94,7 @@ fn candidate(
     Candidate { method, preconditioner, reason: format!("{name}: {reason}"), shape, flops_max }
 }
 
-fn portfolio(analysis: &Analysis) -> Vec<Candidate> {
+fn portfolio(analysis: &Analysis, rows: Rows) -> Vec<Candidate> {
     let gap = gap(analysis);
     let comfortable = gap >= COMFORTABLE_GAP && analysis.order > ALWAYS_DIRECT_ORDER_MAX;
     let spd_possible = shape(analysis) == Shape::SymmetricPositiveDiagonal;
@@ -114,7 +117,9 @@ fn portfolio(analysis: &Analysis) -> Vec<Candidate> {
         let method = if spd_possible { MethodName::Cg } else { MethodName::Bicgstab };
         list.push(add(method, jacobi, &reason, any));
     } else {
-        list.push(add(MethodName::Direct, none, &direct_reason(analysis), free));
+        if !hopeless_to_factorise(analysis, rows, free) {
+            list.push(add(MethodName::Direct, none, &direct_reason(analysis), free));
+        }
         if spd_possible {
             list.push(add(MethodName::Cg, ilu, "symmetric with a positive diagonal", any));
         }
@@ -165,8 +170,17 @@ fn direct_flops_max(analysis: &Analysis) -> f64 {
     (DENSE_ADVANTAGE * iterations * iteration_flops).max(DIRECT_FLOPS_FREE)
 }
 
+/// Whether a large graph is so wide that one separator alone costs more than a factorisation may.
+fn hopeless_to_factorise(analysis: &Analysis, rows: Rows, flops_max: f64) -> bool {
+    if analysis.order < WIDTH_MATTERS_ORDER_MIN {
+        return false;
+    }
+    let width = separator::widest_level(rows) as f64;
+    width.powi(3) / 3.0 > flops_max
+}
+
 /// Moves the candidates that take the preconditioner asked for to the front, with it.
-fn prefer(all: &mut Vec<Candidate>, asked: PreconditionerName, analysis: &Analysis) {
+fn prefer(all: &mut [Candidate], asked: PreconditionerName, analysis: &Analysis) {
     let divides = asked != PreconditionerName::None;
     if divides && analysis.diagonal.first_zero.is_some() {
         return;

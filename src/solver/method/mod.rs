@@ -9,6 +9,7 @@ mod gauss_seidel;
 mod gmres;
 pub(crate) mod hybrid;
 mod jacobi;
+mod separator;
 
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
