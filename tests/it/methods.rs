@@ -399,6 +399,18 @@ fn hybrid_says_what_it_chose_and_why() {
     assert_eq!(chosen(gallery::poisson_2d(40, 1).unwrap()), (Direct, PreconditionerName::None));
 }
 
+#[test]
+fn hybrid_does_not_order_a_large_graph_that_has_no_separators() {
+    let wide = gallery::page_rank(16, 400_000, 1).unwrap();
+    let n = wide.order();
+    // Widening the diagonal by less than a hundredth leaves too little dominance to rely on.
+    let (matrix, rhs) = wide.into_parts();
+    let loose = matrix.map(|value| if *value == 1.0 { 0.86 } else { *value });
+    let system = LinearSystem::new(loose, rhs).unwrap();
+    let engine = Engine::new(system.clone(), Analysis::of(&system), None, with(Hybrid)).unwrap();
+    assert_ne!(engine.selection().method, Direct, "{n} unknowns: {:?}", engine.selection());
+}
+
 /// A weighted 20-wide grid with one leak of 0.001 to ground per node, plus `shift` on the diagonal, plus
 /// `along[k].1` at distance `along[k].0` above (below, if negative) the diagonal.
 fn recorded(shift: f64, along: &[(isize, f64)]) -> (Dense, Vec<f64>) {
