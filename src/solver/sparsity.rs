@@ -64,7 +64,7 @@ mod tests {
         let grid = DensityGrid::of(&system, 100);
         assert_eq!((grid.order, grid.cells), (1369, 100));
         assert_eq!(grid.counts.iter().sum::<u32>() as usize, system.nonzeros());
-        assert_eq!(grid.counts[0], 13 + 12 + 12, "rows 0 to 13 of the diagonal and beside it");
+        assert_eq!(grid.counts[0], 14 + 13 + 13, "rows 0 to 13 of the diagonal and beside it");
     }
 
     #[test]
