@@ -40,8 +40,9 @@ pub fn dense_solution(dense: &Dense, rhs: &[f64]) -> Option<Vec<f64>> {
         }
         for i in k + 1..n {
             let factor = rows[i][k] / rows[k][k];
-            for j in k..=n {
-                rows[i][j] -= factor * rows[k][j];
+            let pivot_row = rows[k].clone();
+            for (entry, pivot) in rows[i][k..].iter_mut().zip(&pivot_row[k..]) {
+                *entry -= factor * pivot;
             }
         }
     }
