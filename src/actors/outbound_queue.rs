@@ -42,12 +42,13 @@ impl OutboundQueue {
     /// Appends a frame. O(1), or O(entries) when it is conflated.
     pub fn push(&mut self, published: Arc<PublishedFrame>) -> Queued {
         let is_update = published.frame.body.is_conflatable();
-        if is_update && self.updates >= UPDATES_MAX {
-            if let Some(merged) = self.merged_with_last(&published.frame) {
-                self.frames.pop_back();
-                self.frames.push_back(Arc::new(PublishedFrame::new(merged)));
-                return Queued::Conflated;
-            }
+        if is_update
+            && self.updates >= UPDATES_MAX
+            && let Some(merged) = self.merged_with_last(&published.frame)
+        {
+            self.frames.pop_back();
+            self.frames.push_back(Arc::new(PublishedFrame::new(merged)));
+            return Queued::Conflated;
         }
         self.updates += usize::from(is_update);
         self.frames.push_back(published);

@@ -1,6 +1,9 @@
 //! One session's life: it sends its solve to a worker for a quantum, announces what came of it, and
 //! asks for the next, until the engine finishes, a limit is reached, or nobody wants it any more.
 
+mod ending;
+mod facts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +23,7 @@ use crate::policy::remedy;
 use crate::policy::scheduling::Lane;
 use crate::protocol::frame::{
     ConvergenceSignal, End, EndReason, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
-    Performance, Prepared, SessionOpened, Solution, StreamError, Warning, XPartial,
+    Prepared, StreamError, Warning,
 };
 use crate::protocol::status::{SessionState, SessionStatus};
 use crate::protocol::stream_options::StreamOptions;
@@ -29,11 +32,10 @@ use crate::runtime::clock::Moment;
 use crate::runtime::config::NodeConfig;
 use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
-use crate::solver::analysis::Analysis;
 use crate::solver::change_tracker::XPartialMax;
-use crate::solver::engine::Engine;
-use crate::solver::options::{MethodName, PreconditionerName};
-use crate::solver::outcome::{Outcome, StopReason};
+use crate::solver::outcome::Outcome;
+use ending::{end_reason, sentence};
+use facts::{Facts, milliseconds, solution_of};
 
 /// Starts the actor behind a new listener and tells how to reach it.
 pub type StartSubscription = Box<dyn Fn(SubscriptionSeed) -> Recipient<Publish> + Send>;
@@ -80,43 +82,6 @@ pub struct Session {
     beat_timer: Option<SpawnHandle>,
     first_listener: Option<Subscribe>,
     warnings: Vec<Warning>,
-}
-
-/// What does not change while the session runs, apart from the method in force.
-struct Facts {
-    analysis: Arc<Analysis>,
-    unknowns: usize,
-    nonzeros: usize,
-    tolerance: f64,
-    rhs_norm: f64,
-    residual_threshold: f64,
-    iterations_max: u64,
-    method_requested: MethodName,
-    method: MethodName,
-    preconditioner: PreconditionerName,
-    reasons: Vec<String>,
-}
-
-impl Facts {
-    fn of(engine: &Engine) -> Self {
-        Self {
-            analysis: Arc::new(engine.analysis().clone()),
-            unknowns: engine.system().order(),
-            nonzeros: engine.system().nonzeros(),
-            tolerance: engine.options().tolerance,
-            rhs_norm: engine.rhs_norm(),
-            residual_threshold: engine.residual_threshold(),
-            iterations_max: engine.options().iterations_max,
-            method_requested: engine.options().method,
-            method: engine.selection().method,
-            preconditioner: engine.selection().preconditioner,
-            reasons: engine.selection().reasons.clone(),
-        }
-    }
-
-    fn relative(&self, residual_norm: f64) -> f64 {
-        if self.rhs_norm > 0.0 { residual_norm / self.rhs_norm } else { residual_norm }
-    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -265,19 +230,7 @@ impl Session {
         let observed = self.convergence.observe(state.iteration, state.residual_norm);
         self.progress.rate = observed.rate.or(self.progress.rate);
         self.progress.states_below_threshold = observed.states_below_threshold;
-        IterationUpdate {
-            iteration: state.iteration,
-            x_partial: XPartial { indices: state.changed_indices, values: state.changed_values },
-            residual_norm: state.residual_norm,
-            relative_residual: self.facts.relative(state.residual_norm),
-            convergence_rate: observed.rate,
-            skipped: 0,
-            performance: Performance {
-                iteration_time_ms: milliseconds(state.iteration_time),
-                memory_usage_mb: self.memory_usage_mb(),
-                flops: state.flops,
-            },
-        }
+        self.facts.update(state, observed.rate, self.memory_usage_mb())
     }
 
     // ---- ending ----
@@ -449,21 +402,8 @@ impl Session {
     }
 
     fn announce_opening(&mut self) {
-        let facts = &self.facts;
-        let opened = SessionOpened {
-            analysis: Arc::clone(&facts.analysis),
-            method_requested: facts.method_requested,
-            method: facts.method,
-            preconditioner: facts.preconditioner,
-            reasons: facts.reasons.clone(),
-            tolerance: facts.tolerance,
-            residual_threshold: facts.residual_threshold,
-            rhs_norm: facts.rhs_norm,
-            max_iterations: facts.iterations_max,
-            time_budget_ms: self.stream.time_budget.map(|budget| budget.as_millis() as u64),
-            memory_usage_mb: self.memory_usage_mb(),
-            warnings: std::mem::take(&mut self.warnings),
-        };
+        let warnings = std::mem::take(&mut self.warnings);
+        let opened = self.facts.opened(self.stream.time_budget, self.memory_usage_mb(), warnings);
         self.announcer.announce(vec![FrameBody::SessionOpened(Box::new(opened))]);
     }
 
@@ -646,54 +586,4 @@ impl Handler<GetSessionStatus> for Session {
             memory_usage_mb: self.memory_usage_mb(),
         })
     }
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn solution_of(state: &SolutionState) -> Solution {
-    Solution {
-        iteration: state.iteration,
-        residual_norm: state.residual_norm,
-        relative_residual: state.relative_residual,
-        converged: state.converged,
-        x: Arc::clone(&state.x),
-    }
-}
-
-fn end_reason(stop: &StopReason) -> EndReason {
-    match stop {
-        StopReason::IterationLimit { .. } => EndReason::MaxIterations,
-        StopReason::Breakdown { .. } => EndReason::Breakdown,
-        StopReason::Indefinite { .. } => EndReason::Indefinite,
-        StopReason::Diverged { .. } => EndReason::Diverged,
-        StopReason::Stagnated { .. } => EndReason::Stagnated,
-        StopReason::Singular { .. } => EndReason::Singular,
-        StopReason::PrecisionLimit { .. } => EndReason::PrecisionLimit,
-        StopReason::OutOfMemoryBudget { .. } => EndReason::MemoryBudget,
-    }
-}
-
-/// Ends that a limit or a client brings about, in a sentence.
-fn sentence(reason: EndReason) -> String {
-    let text = match reason {
-        EndReason::TimeBudget => "the time budget is spent",
-        EndReason::Expired => "the session reached its longest duration",
-        EndReason::Deleted => "the session was deleted",
-        EndReason::ListenerGone => "nobody listens any more",
-        EndReason::Draining => "the node is shutting down",
-        EndReason::SlowListener => "the listener took nothing for longer than the stall limit",
-        EndReason::InternalError => "a solver worker failed",
-        EndReason::Converged
-        | EndReason::MaxIterations
-        | EndReason::Breakdown
-        | EndReason::Indefinite
-        | EndReason::Diverged
-        | EndReason::Stagnated
-        | EndReason::Singular
-        | EndReason::PrecisionLimit
-        | EndReason::MemoryBudget => "the solve ended",
-    };
-    text.to_owned()
 }

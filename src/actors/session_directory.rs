@@ -218,11 +218,11 @@ impl Handler<SessionEnded> for SessionDirectory {
 
     fn handle(&mut self, ended: SessionEnded, _: &mut Self::Context) {
         let now = self.environment.clock.now();
-        if let Some(entry) = self.account(ended.session, ended.memory_bytes) {
-            if entry.ended.is_none() {
-                entry.ended = Some(now);
-                self.running -= 1;
-            }
+        if let Some(entry) = self.account(ended.session, ended.memory_bytes)
+            && entry.ended.is_none()
+        {
+            entry.ended = Some(now);
+            self.running -= 1;
         }
     }
 }

@@ -215,8 +215,6 @@ pub enum EndReason {
     Deleted,
     /// Nobody listened any more.
     ListenerGone,
-    /// This listener did not take a frame for longer than the stall limit.
-    SlowListener,
     /// The node is shutting down.
     Draining,
     /// A worker failed on this session: a defect of weir.
@@ -240,7 +238,6 @@ impl EndReason {
             Self::Expired => "expired",
             Self::Deleted => "deleted",
             Self::ListenerGone => "listener_gone",
-            Self::SlowListener => "slow_listener",
             Self::Draining => "draining",
             Self::InternalError => "internal_error",
         }

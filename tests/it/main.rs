@@ -8,6 +8,7 @@ mod http;
 mod layers;
 mod matrix_market;
 mod methods;
+mod node;
 mod simulation;
 mod support;
 mod systems;
