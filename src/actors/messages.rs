@@ -1,6 +1,7 @@
 //! Every message between actors, grouped by conversation, each headed by its route.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::{Message, MessageResponse, Recipient};
@@ -132,12 +133,15 @@ pub enum SolutionUnavailable {
 #[rtype(result = "()")]
 pub struct StopSession(pub EndReason);
 
-/// Session → SessionDirectory: it has ended; its solution can be read until it is removed.
+/// Session → SessionDirectory: it has ended; its solution can be read until it is removed. While its
+/// solve is still out, the memory of that counts; [`SessionGrew`] follows when it is back.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct SessionEnded {
     pub session: SessionId,
     pub memory_bytes: u64,
+    /// Whether nothing of it is out any more.
+    pub is_released: bool,
 }
 
 /// Session → SessionDirectory: it holds more or less memory than it did.
@@ -160,6 +164,8 @@ pub struct RunQuantum {
     pub lane: Lane,
     pub budget: Duration,
     pub asked_at: Moment,
+    /// Set by the session when it has ended: what was not begun yet need not be.
+    pub unwanted: Arc<AtomicBool>,
     pub reply_to: Recipient<QuantumDone>,
 }
 

@@ -11,14 +11,19 @@ use crate::solver::change_tracker::XPartialMax;
 
 /// Iteration updates held before conflation starts.
 const UPDATES_MAX: usize = 256;
+/// Entries of `x` held in updates before conflation starts, about 3 MB; one update may hold more.
+const ENTRIES_MAX: usize = 1 << 18;
 /// Frames handed over at a time.
-const BATCH_MAX: usize = 128;
+const BATCH_FRAMES_MAX: usize = 128;
+/// Entries of `x` handed over at a time, unless one update holds more.
+const BATCH_ENTRIES_MAX: usize = 1 << 16;
 
 /// A first-in, first-out queue of frames with conflation at its end.
 #[derive(Debug)]
 pub struct OutboundQueue {
     frames: VecDeque<Arc<PublishedFrame>>,
     updates: usize,
+    entries: usize,
     x_partial: XPartialMax,
 }
 
@@ -32,7 +37,7 @@ pub enum Queued {
 
 impl OutboundQueue {
     pub fn new(x_partial: XPartialMax) -> Self {
-        Self { frames: VecDeque::new(), updates: 0, x_partial }
+        Self { frames: VecDeque::new(), updates: 0, entries: 0, x_partial }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -42,24 +47,33 @@ impl OutboundQueue {
     /// Appends a frame. O(1), or O(entries) when it is conflated.
     pub fn push(&mut self, published: Arc<PublishedFrame>) -> Queued {
         let is_update = published.frame.body.is_conflatable();
+        let is_full = self.updates >= UPDATES_MAX || self.entries >= ENTRIES_MAX;
         if is_update
-            && self.updates >= UPDATES_MAX
+            && is_full
             && let Some(merged) = self.merged_with_last(&published.frame)
         {
-            self.frames.pop_back();
+            self.entries -= self.frames.pop_back().map_or(0, |last| entries(&last));
+            self.entries += entry_count(&merged);
             self.frames.push_back(Arc::new(PublishedFrame::new(merged)));
             return Queued::Conflated;
         }
         self.updates += usize::from(is_update);
+        self.entries += entries(&published);
         self.frames.push_back(published);
         Queued::Kept
     }
 
-    /// Takes the oldest frames out, at most as many as travel together.
+    /// Takes the oldest frames out, at least one if there is any, at most as many as travel together.
     pub fn take_batch(&mut self) -> Vec<Arc<PublishedFrame>> {
-        let count = self.frames.len().min(BATCH_MAX);
-        let batch: Vec<_> = self.frames.drain(..count).collect();
-        self.updates -= batch.iter().filter(|taken| taken.frame.body.is_conflatable()).count();
+        let mut batch = Vec::new();
+        let mut taken = 0;
+        while batch.len() < BATCH_FRAMES_MAX && taken < BATCH_ENTRIES_MAX {
+            let Some(next) = self.frames.pop_front() else { break };
+            taken += entries(&next);
+            self.updates -= usize::from(next.frame.body.is_conflatable());
+            batch.push(next);
+        }
+        self.entries -= taken;
         batch
     }
 
@@ -72,6 +86,17 @@ impl OutboundQueue {
             }
             _ => None,
         }
+    }
+}
+
+fn entries(published: &PublishedFrame) -> usize {
+    entry_count(&published.frame)
+}
+
+fn entry_count(frame: &Frame) -> usize {
+    match &frame.body {
+        FrameBody::IterationUpdate(update) => update.x_partial.indices.len(),
+        _ => 0,
     }
 }
 
@@ -176,6 +201,21 @@ mod tests {
         let FrameBody::IterationUpdate(last) = &frames[UPDATES_MAX].frame.body else { panic!() };
         assert_eq!((last.iteration, last.x_partial.values[0]), (999, 999.0));
         assert_eq!(last.skipped, 998 - UPDATES_MAX as u64);
+    }
+
+    #[test]
+    fn large_updates_are_conflated_by_their_size_and_travel_one_by_one() {
+        let all: Vec<(u32, f64)> = (0..100_000).map(|index| (index, 1.0)).collect();
+        let mut queue = OutboundQueue::new(XPartialMax::All);
+        for sequence in 1..100 {
+            queue.push(update(sequence, &all));
+        }
+        let first = queue.take_batch();
+        assert_eq!(first.len(), 1);
+        let rest = drain(&mut queue);
+        assert!(rest.len() <= ENTRIES_MAX / 100_000 + 1, "{} updates were held", rest.len());
+        assert_eq!(rest.last().unwrap().frame.sequence, FrameSequence(99));
+        assert_eq!((queue.updates, queue.entries), (0, 0));
     }
 
     #[test]

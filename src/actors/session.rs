@@ -5,6 +5,7 @@ mod ending;
 mod facts;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture, SpawnHandle};
@@ -16,7 +17,7 @@ use crate::actors::messages::{
     SessionGrew, SessionSeed, SolutionState, SolutionUnavailable, StopSession, Subscribe,
     SubscriptionSeed, WorkerFailure,
 };
-use crate::actors::solve::{QuantumReport, Report, Solve, StateReport};
+use crate::actors::solve::{QuantumReport, Report, Solve, Stage, StateReport};
 use crate::ids::{SessionId, SubscriptionId, SystemVersion};
 use crate::policy::convergence::Convergence;
 use crate::policy::remedy;
@@ -52,9 +53,6 @@ pub struct SessionLinks {
 const WAITING_READERS_MAX: usize = 256;
 /// States in a row below the threshold that count as converged.
 const CONSECUTIVE_STATES: u64 = 1;
-/// When a limit falls while a quantum is out, a short one is waited for so that its state is not lost.
-const RETURN_GRACE: Duration = Duration::from_millis(250);
-
 /// The actor that owns one `x`.
 pub struct Session {
     id: SessionId,
@@ -70,6 +68,8 @@ pub struct Session {
     convergence: Convergence,
     progress: LastProgress,
     opened: Moment,
+    ended_after: Option<Duration>,
+    unwanted: Arc<AtomicBool>,
     opened_at: Timestamp,
     phase: Phase,
     /// A session that was opened for a listener ends when the last one leaves.
@@ -95,9 +95,18 @@ struct LastProgress {
 /// The solve travels; it is in exactly one place.
 enum Whereabouts {
     Home(Box<Solve>),
-    Away(Lane),
+    Away(Outing),
     /// It failed on the way, or is no longer needed.
     Gone,
+}
+
+/// What a solve that is away does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outing {
+    /// At most one iteration: it is back soon.
+    Brief,
+    /// A set-up of the heavy lane, which may take long.
+    SetUp,
 }
 
 enum Phase {
@@ -136,6 +145,8 @@ impl Session {
             solve: Whereabouts::Home(solve),
             progress: LastProgress::default(),
             opened: environment.clock.now(),
+            ended_after: None,
+            unwanted: Arc::default(),
             opened_at: environment.clock.wall(),
             phase: Phase::Running,
             is_attached: first_listener.is_some(),
@@ -150,8 +161,9 @@ impl Session {
         }
     }
 
+    /// Time since the session opened, up to its end.
     fn uptime(&self) -> Duration {
-        self.environment.clock.now().since(self.opened)
+        self.ended_after.unwrap_or_else(|| self.environment.clock.now().since(self.opened))
     }
 
     fn memory_usage_mb(&self) -> f64 {
@@ -164,7 +176,10 @@ impl Session {
         match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
             Whereabouts::Home(solve) => {
                 let lane = solve.lane();
-                self.solve = Whereabouts::Away(lane);
+                self.solve = Whereabouts::Away(match (lane, solve.stage()) {
+                    (Lane::Heavy, Stage::Preparing) => Outing::SetUp,
+                    (Lane::Heavy, Stage::Iterating) | (Lane::Short, _) => Outing::Brief,
+                });
                 // One quantum is out per session, so the queue holds at most one of ours.
                 self.links.queue.do_send(RunQuantum {
                     session: self.id,
@@ -172,6 +187,7 @@ impl Session {
                     lane,
                     budget: self.quantum,
                     asked_at: self.environment.clock.now(),
+                    unwanted: Arc::clone(&self.unwanted),
                     reply_to: ctx.address().recipient(),
                 });
             }
@@ -197,28 +213,28 @@ impl Session {
 
     fn body_of(&mut self, report: Report) -> FrameBody {
         match report {
-            Report::Prepared { description, took } => {
+            Report::Prepared { method, preconditioner, description, took } => {
                 let event =
                     Event::Prepared { session: self.id, description: description.clone(), took };
                 self.environment.recorder.record(event);
                 FrameBody::Prepared(Prepared {
-                    method: self.facts.method,
-                    preconditioner: self.facts.preconditioner,
+                    method,
+                    preconditioner,
                     description,
                     preparation_time_ms: milliseconds(took),
                     memory_usage_mb: self.memory_usage_mb(),
                 })
             }
             Report::State(state) => FrameBody::IterationUpdate(self.update_of(state)),
-            Report::Switched(switch) => {
+            Report::Switched { switch, preconditioner, iteration } => {
                 let (from, to) = (switch.from, switch.to);
                 let event = Event::MethodSwitched { session: self.id, from, to };
                 self.environment.recorder.record(event);
                 FrameBody::MethodChanged(MethodChanged {
-                    iteration: self.progress.iteration,
+                    iteration,
                     from,
                     to,
-                    preconditioner: self.facts.preconditioner,
+                    preconditioner,
                     reason: switch.reason,
                     residual_norm: self.convergence.residual_norm(),
                 })
@@ -235,18 +251,12 @@ impl Session {
 
     // ---- ending ----
 
-    /// Ends now if the solve is at home, else as soon as it is back, or after a grace without it.
+    /// Ends now if the solve is at home or in a long set-up, else as soon as it is back.
     fn end_soon(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
         match (&self.phase, &self.solve) {
             (Phase::Ended { .. }, _) => {}
-            (_, Whereabouts::Away(Lane::Short)) => {
-                self.phase = Phase::Ending(reason);
-                let grace = self.environment.clock.delay(RETURN_GRACE);
-                self.timers.push(ctx.run_later(grace, move |session, ctx| {
-                    session.end(reason, sentence(reason), ctx);
-                }));
-            }
-            (_, Whereabouts::Away(Lane::Heavy) | Whereabouts::Home(_) | Whereabouts::Gone) => {
+            (_, Whereabouts::Away(Outing::Brief)) => self.phase = Phase::Ending(reason),
+            (_, Whereabouts::Away(Outing::SetUp) | Whereabouts::Home(_) | Whereabouts::Gone) => {
                 self.end(reason, sentence(reason), ctx);
             }
         }
@@ -327,21 +337,30 @@ impl Session {
         let (session, iteration) = (self.id, self.progress.iteration);
         let event = Event::SessionEnded { session, reason, iteration, residual_norm };
         self.environment.recorder.record(event);
-        self.memory_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
+        self.unwanted.store(true, Ordering::Relaxed);
+        self.ended_after = Some(self.uptime());
+        let kept_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
+        // A solve that is out holds its memory until it is back.
+        if !matches!(self.solve, Whereabouts::Away(_)) {
+            self.memory_bytes = kept_bytes;
+        }
         for reader in self.readers.drain(..) {
             let answer = solution.clone().ok_or(SolutionUnavailable::NeverReached);
             // A reader that has gone by now needs no answer.
             let _ = reader.send(answer);
         }
         self.phase = Phase::Ended { reason, solution };
-        self.solve = Whereabouts::Gone;
+        if matches!(self.solve, Whereabouts::Home(_)) {
+            self.solve = Whereabouts::Gone;
+        }
         let memory_bytes = self.memory_bytes;
-        self.links.ended.do_send(SessionEnded { session, memory_bytes });
+        let is_released = matches!(self.solve, Whereabouts::Gone);
+        self.links.ended.do_send(SessionEnded { session, memory_bytes, is_released });
         self.release_stoppers();
     }
 
-    /// The state to leave behind, if the solve is at home. A node that drains and a session that
-    /// nobody listens to any more leave none: it would delay the end for an answer nobody reads.
+    /// The state to leave behind, if the solve is at home. A session that is deleted and a node that
+    /// drains leave none: nobody could read it.
     fn final_state(&mut self, reason: EndReason) -> Option<SolutionState> {
         match reason {
             EndReason::Draining | EndReason::Deleted => None,
@@ -457,7 +476,11 @@ impl Handler<QuantumDone> for Session {
     type Result = ();
 
     fn handle(&mut self, done: QuantumDone, ctx: &mut Self::Context) {
-        if matches!(self.phase, Phase::Ended { .. }) {
+        if let Phase::Ended { solution, .. } = &self.phase {
+            self.solve = Whereabouts::Gone;
+            self.memory_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
+            let (session, memory_bytes) = (self.id, self.memory_bytes);
+            self.links.grew.do_send(SessionGrew { session, memory_bytes });
             return;
         }
         let (solve, mut report) = match done.returned {
@@ -535,8 +558,8 @@ impl Handler<ReadSolution> for Session {
             (Phase::Ended { solution, .. }, _) => {
                 solution.clone().ok_or(SolutionUnavailable::NeverReached)
             }
-            (_, Whereabouts::Away(Lane::Heavy)) => Err(SolutionUnavailable::Preparing),
-            (_, Whereabouts::Away(Lane::Short)) => {
+            (_, Whereabouts::Away(Outing::SetUp)) => Err(SolutionUnavailable::Preparing),
+            (_, Whereabouts::Away(Outing::Brief)) => {
                 if self.readers.len() >= WAITING_READERS_MAX {
                     Err(SolutionUnavailable::TooManyReaders { waiting: self.readers.len() })
                 } else {

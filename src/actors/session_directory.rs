@@ -14,7 +14,7 @@ use crate::actors::messages::{
     SessionEnded, SessionGrew, SessionHandle, SessionSeed, StopSession,
 };
 use crate::ids::SessionId;
-use crate::policy::admission::{self, Admission, Capacity, Load};
+use crate::policy::admission::{self, Admission, Capacity, Growth, Load};
 use crate::protocol::frame::EndReason;
 use crate::protocol::status::NodeStatus;
 use crate::runtime::clock::Moment;
@@ -48,6 +48,16 @@ struct Entry {
     opening: u64,
     memory_bytes: u64,
     ended: Option<Moment>,
+    /// Nothing of it is out at a worker any more.
+    is_released: bool,
+    /// No longer to be found; kept until its memory is free.
+    is_deleted: bool,
+}
+
+impl Entry {
+    fn is_evictable(&self) -> bool {
+        self.ended.is_some() && self.is_released && !self.is_deleted
+    }
 }
 
 /// How often ended sessions are looked through.
@@ -81,15 +91,34 @@ impl SessionDirectory {
             return Err(OpenRefused::Draining);
         }
         loop {
-            let load = Load {
-                running_sessions: self.running,
-                ended_sessions: self.sessions.len() - self.running,
-                memory_bytes: self.memory_bytes,
-            };
-            match admission::admit(load, self.capacity, needed_bytes) {
+            match admission::admit(self.load(), self.capacity, needed_bytes) {
                 Admission::Admit => return Ok(()),
                 Admission::EvictOldestEnded => self.evict_oldest_ended(),
                 Admission::Refuse(overload) => return Err(overload.into()),
+            }
+        }
+    }
+
+    fn load(&self) -> Load {
+        Load {
+            running_sessions: self.running,
+            ended_sessions: self.sessions.values().filter(|entry| entry.is_evictable()).count(),
+            memory_bytes: self.memory_bytes,
+        }
+    }
+
+    /// Makes room for a session that grew, or ends it.
+    fn settle_growth(&mut self, session: SessionId) {
+        loop {
+            match admission::after_growth(self.load(), self.capacity) {
+                Growth::Fits => return,
+                Growth::EvictOldestEnded => self.evict_oldest_ended(),
+                Growth::EndSession => {
+                    if let Some(entry) = self.sessions.get(&session) {
+                        entry.handle.stop.do_send(StopSession(EndReason::MemoryBudget));
+                    }
+                    return;
+                }
             }
         }
     }
@@ -98,20 +127,26 @@ impl SessionDirectory {
         let oldest = self
             .sessions
             .iter()
-            .filter_map(|(&session, entry)| Some((entry.ended?, entry.opening, session)))
+            .filter(|(_, entry)| entry.is_evictable())
+            .map(|(&session, entry)| (entry.ended, entry.opening, session))
             .min();
         if let Some((.., session)) = oldest {
             self.remove(session, SessionRemoved::Evicted);
         }
     }
 
+    fn remove(&mut self, session: SessionId, cause: SessionRemoved) {
+        if self.forget(session) {
+            self.environment.recorder.record(Event::SessionRemoved { session, cause });
+        }
+    }
+
     /// Drops our handle; the actor stops when its last handle is gone.
-    fn remove(&mut self, session: SessionId, cause: SessionRemoved) -> Option<SessionHandle> {
-        let entry = self.sessions.remove(&session)?;
+    fn forget(&mut self, session: SessionId) -> bool {
+        let Some(entry) = self.sessions.remove(&session) else { return false };
         self.memory_bytes -= entry.memory_bytes;
         self.running -= usize::from(entry.ended.is_none());
-        self.environment.recorder.record(Event::SessionRemoved { session, cause });
-        Some(entry.handle)
+        true
     }
 
     fn account(&mut self, session: SessionId, memory_bytes: u64) -> Option<&mut Entry> {
@@ -150,7 +185,7 @@ impl Handler<OpenSession> for SessionDirectory {
     type Result = Result<SessionId, OpenRefused>;
 
     fn handle(&mut self, open: OpenSession, _: &mut Self::Context) -> Self::Result {
-        let OpenSession { engine, stream, warnings, listener } = open;
+        let OpenSession { mut engine, stream, warnings, listener } = open;
         let memory_bytes = engine.memory_bytes();
         if let Err(refused) = self.admit(memory_bytes) {
             self.refusals += 1;
@@ -161,11 +196,20 @@ impl Handler<OpenSession> for SessionDirectory {
             self.environment.recorder.record(Event::SessionRefused { reason });
             return Err(refused);
         }
+        let free_bytes = self.capacity.memory_bytes_max.saturating_sub(self.memory_bytes);
+        engine.limit_memory(free_bytes);
         let session = SessionId::from_random_bits(self.session_ids.random());
         let seed = SessionSeed { session, engine, stream, warnings, listener };
         let handle = (self.start_session)(seed);
         self.openings += 1;
-        let entry = Entry { handle, opening: self.openings, memory_bytes, ended: None };
+        let entry = Entry {
+            handle,
+            opening: self.openings,
+            memory_bytes,
+            ended: None,
+            is_released: false,
+            is_deleted: false,
+        };
         self.sessions.insert(session, entry);
         self.running += 1;
         self.memory_bytes += memory_bytes;
@@ -177,7 +221,8 @@ impl Handler<FindSession> for SessionDirectory {
     type Result = Option<SessionHandle>;
 
     fn handle(&mut self, find: FindSession, _: &mut Self::Context) -> Self::Result {
-        self.sessions.get(&find.0).map(|entry| entry.handle.clone())
+        let entry = self.sessions.get(&find.0).filter(|entry| !entry.is_deleted)?;
+        Some(entry.handle.clone())
     }
 }
 
@@ -185,7 +230,8 @@ impl Handler<ListSessions> for SessionDirectory {
     type Result = MessageResult<ListSessions>;
 
     fn handle(&mut self, _: ListSessions, _: &mut Self::Context) -> Self::Result {
-        let mut entries: Vec<&Entry> = self.sessions.values().collect();
+        let mut entries: Vec<&Entry> =
+            self.sessions.values().filter(|entry| !entry.is_deleted).collect();
         entries.sort_by_key(|entry| entry.opening);
         MessageResult(entries.into_iter().map(|entry| entry.handle.clone()).collect())
     }
@@ -195,12 +241,25 @@ impl Handler<DeleteSession> for SessionDirectory {
     type Result = bool;
 
     fn handle(&mut self, delete: DeleteSession, _: &mut Self::Context) -> Self::Result {
-        match self.remove(delete.0, SessionRemoved::Deleted) {
-            Some(handle) => {
-                handle.stop.do_send(StopSession(EndReason::Deleted));
-                true
-            }
-            None => false,
+        let session = delete.0;
+        let Some(entry) = self.sessions.get_mut(&session).filter(|entry| !entry.is_deleted) else {
+            return false;
+        };
+        entry.is_deleted = true;
+        entry.handle.stop.do_send(StopSession(EndReason::Deleted));
+        let cause = SessionRemoved::Deleted;
+        self.environment.recorder.record(Event::SessionRemoved { session, cause });
+        self.forget_if_deleted(session);
+        true
+    }
+}
+
+impl SessionDirectory {
+    /// A deleted session leaves the books when nothing of it is out any more.
+    fn forget_if_deleted(&mut self, session: SessionId) {
+        let is_gone = |entry: &Entry| entry.is_deleted && entry.is_released;
+        if self.sessions.get(&session).is_some_and(is_gone) {
+            self.forget(session);
         }
     }
 }
@@ -209,7 +268,13 @@ impl Handler<SessionGrew> for SessionDirectory {
     type Result = ();
 
     fn handle(&mut self, grew: SessionGrew, _: &mut Self::Context) {
-        self.account(grew.session, grew.memory_bytes);
+        let SessionGrew { session, memory_bytes } = grew;
+        if let Some(entry) = self.account(session, memory_bytes) {
+            // What an ended session still reports is the return of what was out.
+            entry.is_released |= entry.ended.is_some();
+        }
+        self.settle_growth(session);
+        self.forget_if_deleted(session);
     }
 }
 
@@ -217,13 +282,16 @@ impl Handler<SessionEnded> for SessionDirectory {
     type Result = ();
 
     fn handle(&mut self, ended: SessionEnded, _: &mut Self::Context) {
+        let SessionEnded { session, memory_bytes, is_released } = ended;
         let now = self.environment.clock.now();
-        if let Some(entry) = self.account(ended.session, ended.memory_bytes)
+        if let Some(entry) = self.account(session, memory_bytes)
             && entry.ended.is_none()
         {
             entry.ended = Some(now);
+            entry.is_released = is_released;
             self.running -= 1;
         }
+        self.forget_if_deleted(session);
     }
 }
 

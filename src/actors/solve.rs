@@ -1,13 +1,15 @@
 //! The travelling part of a session: its engine, and what decides which of the engine's states are
 //! announced. One owned value that moves between a session and a worker.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
 use crate::policy::scheduling::{self, Lane};
 use crate::runtime::stopwatch::Stopwatch;
 use crate::solver::change_tracker::{ChangeTracker, XPartialMax};
-use crate::solver::engine::Engine;
+use crate::solver::engine::{Engine, Selection};
+use crate::solver::options::{MethodName, PreconditionerName};
 use crate::solver::outcome::{MethodSwitch, Outcome, Progress, Step, Work};
 
 /// An engine and what its listeners were told of it.
@@ -19,10 +21,19 @@ pub struct Solve {
     time_since: Duration,
     flops: u64,
     measured: Option<Measured>,
+    stage: Stage,
 }
 
-/// The last state whose residual was measured.
-#[derive(Debug, Clone, Copy)]
+/// What the next step will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// A set-up, whose length only the system bounds.
+    Preparing,
+    Iterating,
+}
+
+/// The last state that was announced.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Measured {
     iteration: u64,
     residual_norm: f64,
@@ -31,9 +42,18 @@ struct Measured {
 /// Something worth announcing that happened in a quantum.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    Prepared { description: String, took: Duration },
+    Prepared {
+        method: MethodName,
+        preconditioner: PreconditionerName,
+        description: String,
+        took: Duration,
+    },
     State(StateReport),
-    Switched(MethodSwitch),
+    Switched {
+        switch: MethodSwitch,
+        preconditioner: PreconditionerName,
+        iteration: u64,
+    },
 }
 
 /// A state of the iteration with the residual measured for it.
@@ -51,7 +71,7 @@ pub struct StateReport {
 }
 
 /// What a quantum did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct QuantumReport {
     pub reports: Vec<Report>,
     pub outcome: Option<Outcome>,
@@ -73,6 +93,7 @@ impl Solve {
             time_since: Duration::ZERO,
             flops: 0,
             measured: None,
+            stage: Stage::Preparing,
         }
     }
 
@@ -80,18 +101,15 @@ impl Solve {
         &self.engine
     }
 
-    /// The present `x` and its true `‖b − A x‖₂`, which is measured now unless it was announced.
+    /// The present `x` and its true `‖b − A x‖₂`, measured now where the method does not know it.
     pub fn state(&mut self) -> (&[f64], f64) {
-        let residual_norm = match self.measured_now() {
-            Some(residual_norm) => residual_norm,
-            None => self.engine.true_residual_norm(),
-        };
+        let residual_norm = self.engine.true_residual_norm();
         (self.engine.solution(), residual_norm)
     }
 
-    fn measured_now(&self) -> Option<f64> {
-        let measured = self.measured.filter(|last| last.iteration == self.engine.iteration())?;
-        Some(measured.residual_norm)
+    /// Whether the next step sets something up or iterates.
+    pub fn stage(&self) -> Stage {
+        self.stage
     }
 
     /// Operations since the session opened.
@@ -109,8 +127,13 @@ impl Solve {
     }
 
     /// Steps until the budget is spent, the engine has finished, the next step belongs into another
-    /// lane, or there is enough to announce. Always does at least one step.
-    pub fn run(&mut self, budget: Duration, stopwatch: &mut Stopwatch) -> QuantumReport {
+    /// lane, there is enough to announce, or nobody wants it any more. Always does at least one step.
+    pub fn run(
+        &mut self,
+        budget: Duration,
+        stopwatch: &mut Stopwatch,
+        unwanted: &AtomicBool,
+    ) -> QuantumReport {
         let mut reports = Vec::new();
         let lane = self.lane();
         if self.measured.is_none() {
@@ -121,7 +144,7 @@ impl Solve {
                 break Some(outcome);
             }
             let spent = stopwatch.elapsed() >= budget || reports.len() >= REPORTS_MAX;
-            if spent || self.lane() != lane {
+            if spent || self.lane() != lane || unwanted.load(Ordering::Relaxed) {
                 break None;
             }
         };
@@ -131,12 +154,16 @@ impl Solve {
     fn step(&mut self, stopwatch: &mut Stopwatch, reports: &mut Vec<Report>) -> Option<Outcome> {
         match self.engine.step() {
             Step::Prepared(preparation) => {
+                self.stage = Stage::Preparing;
                 self.flops += preparation.work.flops;
                 let took = stopwatch.lap(preparation.work);
-                reports.push(Report::Prepared { description: preparation.description, took });
+                let Selection { method, preconditioner, .. } = *self.engine.selection();
+                let description = preparation.description;
+                reports.push(Report::Prepared { method, preconditioner, description, took });
                 None
             }
             Step::Iterated(progress) => {
+                self.stage = Stage::Iterating;
                 self.note_iteration(progress, stopwatch);
                 let announce_work = self.announce_work(Some(progress));
                 if self.update_every.is_due(self.since, announce_work) {
@@ -145,15 +172,28 @@ impl Solve {
                 None
             }
             Step::Switched(switch) => {
-                reports.push(Report::Switched(switch));
+                self.stage = Stage::Preparing;
+                let preconditioner = self.engine.selection().preconditioner;
+                let iteration = self.engine.iteration();
+                reports.push(Report::Switched { switch, preconditioner, iteration });
                 None
             }
             Step::Finished(outcome) => {
-                if self.measured_now().is_none() {
-                    self.announce(None, stopwatch, reports);
-                }
+                self.announce_final(stopwatch, reports);
                 Some(outcome)
             }
+        }
+    }
+
+    /// Announces the state that is left behind, unless it is the one announced last. An engine that
+    /// stops may go back to its best state, so the iteration alone does not tell.
+    fn announce_final(&mut self, stopwatch: &mut Stopwatch, reports: &mut Vec<Report>) {
+        let present = Measured {
+            iteration: self.engine.iteration(),
+            residual_norm: self.engine.true_residual_norm(),
+        };
+        if self.measured != Some(present) {
+            self.announce(None, stopwatch, reports);
         }
     }
 

@@ -2,6 +2,7 @@
 //! numeric code loses that one solve and is reported, the worker goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 
@@ -66,13 +67,17 @@ impl Handler<RunQuantum> for SolverWorker {
     type Result = ();
 
     fn handle(&mut self, quantum: RunQuantum, ctx: &mut Self::Context) {
-        let RunQuantum { session, mut solve, budget, asked_at, reply_to, lane: _ } = quantum;
+        let RunQuantum { session, mut solve, budget, asked_at, unwanted, reply_to, lane: _ } =
+            quantum;
         let waited = self.environment.clock.now().since(asked_at);
         let started = Event::QuantumStarted { session, worker: self.worker, waited };
         self.environment.recorder.record(started);
 
         let mut stopwatch = self.environment.stopwatch();
-        let ran = catch_unwind(AssertUnwindSafe(|| solve.run(budget, &mut stopwatch)));
+        let ran = catch_unwind(AssertUnwindSafe(|| match unwanted.load(Ordering::Relaxed) {
+            true => QuantumReport::default(),
+            false => solve.run(budget, &mut stopwatch, &unwanted),
+        }));
         let returned = match ran {
             Ok(report) => Ok((solve, report)),
             Err(panic) => Err(WorkerFailure { message: panic_message(panic.as_ref()) }),

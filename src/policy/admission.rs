@@ -54,6 +54,27 @@ pub fn admit(load: Load, capacity: Capacity, needed_bytes: u64) -> Admission {
     })
 }
 
+/// What to do when a running session turned out to need more than it came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    Fits,
+    /// Remove the ended session that ended first, then ask again.
+    EvictOldestEnded,
+    /// End the session that grew.
+    EndSession,
+}
+
+/// Judges the load after a session grew.
+pub fn after_growth(load: Load, capacity: Capacity) -> Growth {
+    if load.memory_bytes <= capacity.memory_bytes_max {
+        Growth::Fits
+    } else if load.ended_sessions > 0 {
+        Growth::EvictOldestEnded
+    } else {
+        Growth::EndSession
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +100,18 @@ mod tests {
         check(2, 0, 0, Admission::Refuse(Overload::Sessions { limit: 2 }));
         let full = Overload::Memory { needed_bytes: 30, free_bytes: 10, limit_bytes: 100 };
         check(1, 0, 90, Admission::Refuse(full));
+    }
+
+    #[test]
+    fn a_session_that_grows_makes_ended_ones_go_before_it_goes_itself() {
+        let load = |ended_sessions, memory_bytes| Load {
+            running_sessions: 1,
+            ended_sessions,
+            memory_bytes,
+        };
+        assert_eq!(after_growth(load(1, 100), CAPACITY), Growth::Fits);
+        assert_eq!(after_growth(load(1, 101), CAPACITY), Growth::EvictOldestEnded);
+        assert_eq!(after_growth(load(0, 101), CAPACITY), Growth::EndSession);
     }
 
     #[test]

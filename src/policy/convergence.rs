@@ -35,7 +35,8 @@ impl Convergence {
         let rate = self.last.and_then(|last| {
             let iterations = iteration.checked_sub(last.iteration).filter(|&count| count > 0)?;
             (last.residual_norm > 0.0)
-                .then(|| (residual_norm / last.residual_norm).powf(1.0 / iterations as f64))
+                .then(|| residual_norm / last.residual_norm)
+                .map(|fall| fall.powf(1.0 / iterations as f64).min(f64::MAX))
         });
         self.states_below_threshold = if residual_norm <= self.residual_threshold {
             self.states_below_threshold + 1
@@ -73,6 +74,13 @@ mod tests {
             .map(|(&norm, iteration)| convergence.observe(iteration, norm).states_below_threshold)
             .collect();
         assert_eq!(counts, [1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn a_rate_stays_within_the_range_of_numbers() {
+        let mut convergence = Convergence::new(0.0);
+        convergence.observe(0, f64::MIN_POSITIVE);
+        assert_eq!(convergence.observe(1, f64::MAX).rate, Some(f64::MAX));
     }
 
     #[test]

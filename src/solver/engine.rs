@@ -546,6 +546,12 @@ impl Engine {
         &self.options
     }
 
+    /// Lowers the memory that factors may take to what there is. To be called before the first step.
+    pub fn limit_memory(&mut self, bytes_max: u64) {
+        self.options.memory_bytes_max = self.options.memory_bytes_max.min(bytes_max.max(1));
+        self.method = Method::of(&self.candidate, &self.options);
+    }
+
     /// How the solve ended, if it has.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()

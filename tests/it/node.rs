@@ -14,6 +14,7 @@ use weir::solver::change_tracker::XPartialMax;
 use weir::solver::engine::Engine;
 use weir::solver::gallery;
 use weir::solver::options::{MethodName, SolveOptions};
+use weir::solver::system::{LinearSystem, MatrixArrays};
 
 fn engine(side: usize, options: SolveOptions) -> Box<Engine> {
     let system = gallery::poisson_2d(side, 3).unwrap();
@@ -180,4 +181,128 @@ async fn ended_sessions_give_way_when_memory_is_short() {
     assert!(status.ended_sessions < 60, "{status:?}");
     let huge = listened(200, MethodName::Cg, StreamOptions::default());
     assert!(matches!(node.open(huge).await, Err(NodeError::Refused(_))));
+}
+
+/// What every stream must keep, whatever its end: the solution's residual is that of its `x`, and the
+/// updates of a lossless listener lead to that `x`.
+async fn assert_truthful(
+    node: &Node,
+    dense: &[Vec<f64>],
+    rhs: &[f64],
+    options: SolveOptions,
+    guess: Option<Vec<f64>>,
+) {
+    let n = rhs.len();
+    let values = dense.concat();
+    let system =
+        LinearSystem::assemble(n, n, MatrixArrays::Dense { values }, rhs.to_vec()).unwrap();
+    let analysis = Analysis::of(&system);
+    let engine = Engine::new(system, analysis, guess.clone(), options.clone()).unwrap();
+    let stream = StreamOptions { x_partial_max: XPartialMax::All, ..StreamOptions::default() };
+    let new = NewSession { engine: Box::new(engine), stream, warnings: vec![], listen: true };
+    let frames = read_to_end(node.open(new).await.unwrap()).await;
+    let mut held = guess.unwrap_or_else(|| vec![0.0; n]);
+    let mut last_norm = f64::NAN;
+    for frame in &frames {
+        match &frame.body {
+            FrameBody::IterationUpdate(update) => {
+                for (&index, &value) in
+                    update.x_partial.indices.iter().zip(&update.x_partial.values)
+                {
+                    held[index as usize] = value;
+                }
+                last_norm = update.residual_norm;
+                assert_residual(dense, rhs, &held, update.residual_norm, &options);
+            }
+            FrameBody::Solution(solution) => {
+                assert_eq!(held, *solution.x, "{options:?}");
+                assert_eq!(solution.residual_norm, last_norm, "{options:?}");
+                assert_residual(dense, rhs, &solution.x, solution.residual_norm, &options);
+            }
+            FrameBody::End(end) => assert_eq!(end.residual_norm, Some(last_norm), "{options:?}"),
+            _ => {}
+        }
+    }
+}
+
+fn assert_residual(dense: &[Vec<f64>], rhs: &[f64], x: &[f64], claimed: f64, of: &SolveOptions) {
+    let product = |row: &Vec<f64>| row.iter().zip(x).map(|(a, x)| a * x).sum::<f64>();
+    let residual: f64 = dense.iter().zip(rhs).map(|(row, b)| (b - product(row)).powi(2)).sum();
+    let scale: f64 = dense.iter().flatten().chain(rhs).chain(x).map(|a| a.abs()).sum();
+    let difference = (residual.sqrt() - claimed).abs();
+    assert!(
+        difference <= 1e-13 * scale * scale,
+        "{of:?}: claimed {claimed}, is {}",
+        residual.sqrt()
+    );
+}
+
+#[actix_web::test]
+async fn whatever_the_end_the_solution_carries_its_own_residual() {
+    let node = Node::launch(&NodeConfig::for_cores(2), NodeId::default());
+    let diverging = vec![vec![1.0, 2.0], vec![3.0, 1.0]];
+    let sound = vec![vec![2.0, 0.0], vec![0.0, 2.0]];
+    let awkward = vec![vec![3.0, -1.0, 0.5], vec![1.0, 4.0, -1.0], vec![0.25, 1.0, 5.0]];
+    for method in MethodName::ALL {
+        let options = |tolerance, iterations_max| SolveOptions {
+            method,
+            tolerance,
+            iterations_max,
+            ..SolveOptions::default()
+        };
+        if method != MethodName::Cg {
+            assert_truthful(&node, &diverging, &[1.0, 1.0], options(1e-8, 5), None).await;
+            assert_truthful(&node, &awkward, &[1.0, 2.0, 3.0], options(1e-15, 40), None).await;
+            assert_truthful(&node, &awkward, &[1.0, 2.0, 3.0], options(1e-8, 1), None).await;
+        }
+        let guess = Some(vec![1.0, 1.0]);
+        assert_truthful(&node, &sound, &[0.0, 0.0], options(1e-8, 100), guess.clone()).await;
+        assert_truthful(&node, &sound, &[2.0, 2.0], options(1e-8, 100), guess).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_session_that_outgrows_the_node_is_ended_with_the_reason() {
+    let config = NodeConfig { memory_bytes_max: 3_000_000, ..NodeConfig::for_cores(2) };
+    let node = Node::launch(&config, NodeId::default());
+    let options = SolveOptions {
+        method: MethodName::Gmres,
+        restart: 1_000,
+        tolerance: 1e-15,
+        memory_bytes_max: u64::MAX,
+        ..SolveOptions::default()
+    };
+    let stream = StreamOptions::default();
+    let new = NewSession { engine: engine(90, options), stream, warnings: vec![], listen: true };
+    let frames = read_to_end(node.open(new).await.unwrap()).await;
+    assert_eq!(end_of(&frames), EndReason::MemoryBudget);
+}
+
+#[actix_web::test]
+async fn a_deleted_session_is_off_the_books_when_its_solve_is_back() {
+    let node = Node::launch(&NodeConfig::for_cores(2), NodeId::default());
+    let opened = node.open(listened(300, MethodName::Jacobi, StreamOptions::default())).await;
+    let Opened { session, frames } = opened.unwrap();
+    node.delete(session).await.unwrap();
+    drop(frames);
+    assert_eq!(node.status(session).await, Err(NodeError::UnknownSession(session)));
+    loop {
+        let status = node.health().await.unwrap();
+        if status.running_sessions == 0 && status.memory_usage_mb == 0.0 {
+            assert_eq!(status.ended_sessions, 0);
+            break;
+        }
+        actix_web::rt::task::yield_now().await;
+    }
+}
+
+#[actix_web::test]
+async fn the_time_of_an_ended_session_stands_still() {
+    let node = Node::launch(&NodeConfig::for_cores(2), NodeId::default());
+    let opened = node.open(listened(12, MethodName::Cg, StreamOptions::default())).await.unwrap();
+    let session = opened.session;
+    read_to_end(opened).await;
+    let first = node.status(session).await.unwrap().elapsed_ms;
+    let second = node.status(session).await.unwrap().elapsed_ms;
+    assert_eq!(first, second);
 }

@@ -158,6 +158,23 @@ fn a_world_that_is_not_done_by_its_time_limit_says_so() {
     assert!(outcome.trace.contains("time limit reached"), "{}", outcome.trace);
 }
 
+#[test]
+fn a_time_budget_ends_a_system_of_long_steps_with_its_state() {
+    // One iteration touches 3.2 million entries, more than a short step may.
+    let budget = "
+name: long steps
+time_limit: 100 s
+sessions:
+  - name: long
+    system: { kind: poisson_2d, side: 800 }
+    method: jacobi
+    time_budget: 100 ms
+";
+    let outcome = run(budget, 1);
+    assert!(outcome.trace.contains("time_budget after"), "{}", outcome.trace);
+    assert!(outcome.trace.contains("solution: 640000 entries"), "{}", outcome.trace);
+}
+
 /// `weir simulate` on the shipped scenario with one more flag: exit code, standard output, error.
 fn weir_simulate(scenario: &std::path::Path, seed: &str) -> (Option<i32>, String, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))

@@ -24,6 +24,7 @@ pub fn sentence(reason: EndReason) -> String {
         EndReason::Expired => "the session reached its longest duration",
         EndReason::Deleted => "the session was deleted",
         EndReason::ListenerGone => "nobody listens any more",
+        EndReason::MemoryBudget => "the node has no memory left for what the solve needs",
         EndReason::Draining => "the node is shutting down",
         EndReason::InternalError => "a solver worker failed",
         EndReason::Converged
@@ -33,8 +34,7 @@ pub fn sentence(reason: EndReason) -> String {
         | EndReason::Diverged
         | EndReason::Stagnated
         | EndReason::Singular
-        | EndReason::PrecisionLimit
-        | EndReason::MemoryBudget => "the solve ended",
+        | EndReason::PrecisionLimit => "the solve ended",
     };
     text.to_owned()
 }

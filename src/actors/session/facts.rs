@@ -46,7 +46,9 @@ impl Facts {
 
     /// A residual norm against `‖b‖₂`, or itself where `b = 0`.
     pub fn relative(&self, residual_norm: f64) -> f64 {
-        if self.rhs_norm > 0.0 { residual_norm / self.rhs_norm } else { residual_norm }
+        let scale = if self.rhs_norm > 0.0 { self.rhs_norm } else { 1.0 };
+        // A huge guess against a tiny `b`: the quotient may leave the range of f64.
+        (residual_norm / scale).min(f64::MAX)
     }
 
     /// What the first frame says.
