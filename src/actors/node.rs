@@ -98,12 +98,8 @@ impl Node {
         let short = (0..config.workers).map(|_| Lane::Short);
         let heavy = (0..config.heavy_workers).map(|_| Lane::Heavy);
         for (number, lane) in (0..).zip(short.chain(heavy)) {
-            let worker = SolverWorker {
-                worker: WorkerId(number),
-                lane,
-                environment: environment.clone(),
-                queue: queue.clone().recipient(),
-            };
+            let ready = queue.clone().recipient();
+            let worker = SolverWorker::new(WorkerId(number), lane, environment.clone(), ready);
             SolverWorker::start_in_arbiter(&placement.arbiter(), |_| worker);
         }
         let threads: Vec<ArbiterHandle> =

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use actix::{Actor, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 
 use crate::actors::messages::{QuantumDone, RunQuantum, WorkerFailure, WorkerReady};
 use crate::actors::solve::{QuantumReport, Solve};
@@ -15,13 +15,25 @@ use crate::runtime::event::Event;
 
 /// The actor that computes.
 pub struct SolverWorker {
-    pub worker: WorkerId,
-    pub lane: Lane,
-    pub environment: Environment,
-    pub queue: Recipient<WorkerReady>,
+    worker: WorkerId,
+    lane: Lane,
+    environment: Environment,
+    queue: Recipient<WorkerReady>,
+    /// The queue drops its handle with the quantum that it sends. An actor without a handle anywhere
+    /// stops at its next look, perhaps before it has seen that quantum.
+    own_address: Option<Addr<Self>>,
 }
 
 impl SolverWorker {
+    pub fn new(
+        worker: WorkerId,
+        lane: Lane,
+        environment: Environment,
+        queue: Recipient<WorkerReady>,
+    ) -> Self {
+        Self { worker, lane, environment, queue, own_address: None }
+    }
+
     fn report_ready(&self, ctx: &Context<Self>) {
         let run = ctx.address().recipient();
         self.queue.do_send(WorkerReady { worker: self.worker, lane: self.lane, run });
@@ -59,6 +71,7 @@ impl Actor for SolverWorker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.own_address = Some(ctx.address());
         self.report_ready(ctx);
     }
 }
@@ -100,4 +113,63 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ids::NodeId;
+    use crate::runtime::clock::Clock;
+    use crate::runtime::entropy::Entropy;
+    use crate::runtime::recorder::{EventSink, Record, Recorder};
+    use crate::runtime::stopwatch::WorkCost;
+
+    /// Stands where the queue stands, and keeps no handle to a worker.
+    struct Forgetful(mpsc::UnboundedSender<actix::WeakRecipient<RunQuantum>>);
+
+    impl Actor for Forgetful {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<WorkerReady> for Forgetful {
+        type Result = ();
+
+        fn handle(&mut self, ready: WorkerReady, _: &mut Self::Context) {
+            self.0.send(ready.run.downgrade()).unwrap();
+        }
+    }
+
+    struct Silent;
+
+    impl EventSink for Silent {
+        fn accept(&self, _: Record) {}
+    }
+
+    #[test]
+    fn a_worker_to_which_nobody_holds_a_handle_goes_on() {
+        actix::System::new().block_on(async {
+            let (sent, mut received) = mpsc::unbounded_channel();
+            let clock = Clock::system();
+            let node = NodeId(0);
+            let environment = Environment {
+                node,
+                entropy: Entropy::system(node),
+                recorder: Recorder::new(node, clock.clone(), Arc::new(Silent)),
+                clock,
+                work_cost: WorkCost::Measured,
+            };
+            let queue = Forgetful(sent).start().recipient();
+            SolverWorker::new(WorkerId(0), Lane::Short, environment, queue).start();
+            let worker = received.recv().await.expect("a worker reports when it starts");
+            // Long enough for its context to look around once more.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            assert!(worker.upgrade().is_some_and(|worker| worker.connected()));
+        });
+    }
 }
