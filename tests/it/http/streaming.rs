@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::http::client::{Response, get, post_json, request};
 use crate::http::server::TestServer;
+use crate::http::systems::poisson;
 
 /// The plan's example 9.1, mended.
 pub const MENDED: &str = r#"{
@@ -119,4 +120,28 @@ fn check_binary(server: &TestServer, location: &str, solution: &Value) {
     let x: Vec<f64> =
         bytes.chunks(8).map(|chunk| f64::from_le_bytes(chunk.try_into().unwrap())).collect();
     assert_eq!(serde_json::json!(x), solution["x"]);
+}
+
+#[test]
+fn a_hundred_streams_at_once_all_come_to_their_end() {
+    let server = TestServer::start();
+    let options = serde_json::json!({
+        "tolerance": 1e-15, "max_iterations": 2_000, "update_every": 1, "damping": 1e-4,
+    });
+    let body = poisson(4, "jacobi", options);
+    std::thread::scope(|scope| {
+        let streams: Vec<_> = (0..100)
+            .map(|_| {
+                scope.spawn(|| {
+                    let response = post_json(server.address, "/api/v1/solve-stream", &body);
+                    response.frames().last().unwrap()
+                })
+            })
+            .collect();
+        for stream in streams {
+            let last = stream.join().unwrap();
+            assert_eq!(last["reason"], "max_iterations", "{last}");
+            assert_eq!(last["iterations"], 2_000);
+        }
+    });
 }
