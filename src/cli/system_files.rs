@@ -48,15 +48,10 @@ pub fn read_system(
         (None, Some(path)) => RhsSource::Beside(path),
         (None, None) => RhsSource::Ones,
     };
-    let system = match &source {
-        RhsSource::Given(path) | RhsSource::Beside(path) => {
-            let rhs = read_vector(path, read.rows)?;
-            LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs)
-        }
-        RhsSource::Ones => with_ones(read),
-    };
-    let system =
-        system.map_err(|faults| FileError::NotASystem { path: matrix.to_owned(), faults })?;
+    let system = with_rhs(matrix, read, |order| match &source {
+        RhsSource::Given(path) | RhsSource::Beside(path) => read_vector(path, order),
+        RhsSource::Ones => Ok(vec![1.0; order]),
+    })?;
     Ok((system, source))
 }
 
@@ -67,14 +62,19 @@ pub fn read_system(
 pub fn read_matrix_file(matrix: &Path) -> Result<LinearSystem, FileError> {
     let read = read_matrix(open(matrix)?, ReadLimits::default())
         .map_err(|source| FileError::Malformed { path: matrix.to_owned(), source })?;
-    with_ones(read).map_err(|faults| FileError::NotASystem { path: matrix.to_owned(), faults })
+    with_rhs(matrix, read, |order| Ok(vec![1.0; order]))
 }
 
-/// The ones are made after the matrix, so that a size that is only claimed allocates nothing.
-fn with_ones(read: MarketMatrix) -> Result<LinearSystem, Vec<SystemFault>> {
-    let matrix = assemble(read.rows, read.cols, read.arrays)?;
-    let ones = vec![1.0; matrix.rows()];
-    LinearSystem::new(matrix, ones)
+/// The right-hand side is made after the matrix, so that a size that is only claimed allocates nothing.
+fn with_rhs(
+    path: &Path,
+    read: MarketMatrix,
+    rhs: impl FnOnce(usize) -> Result<Vec<f64>, FileError>,
+) -> Result<LinearSystem, FileError> {
+    let not_a_system = |faults| FileError::NotASystem { path: path.to_owned(), faults };
+    let matrix = assemble(read.rows, read.cols, read.arrays).map_err(not_a_system)?;
+    let rhs = rhs(matrix.rows())?;
+    LinearSystem::new(matrix, rhs).map_err(not_a_system)
 }
 
 /// Reads a vector of `order` numbers: a right-hand side or an initial guess.

@@ -7,7 +7,7 @@ use crate::protocol::matrix::MatrixPlaces;
 use crate::protocol::options::{RequestOptions, located};
 use crate::protocol::problem::{Problem, ProblemEntry, ProblemKind};
 use crate::protocol::solve::{SolveRequest, invalid_system};
-use crate::solver::assembly::{ROWS_WITHOUT_ENTRY_MAX, matrix_faults};
+use crate::solver::assembly::matrix_faults;
 use crate::solver::matrix_market::{self, MarketMatrix, MatrixMarketError, ReadLimits};
 
 impl SolveRequest {
@@ -25,12 +25,10 @@ impl SolveRequest {
             matrix_market::read_matrix(matrix, ReadLimits::default())
                 .map_err(|error| of_file("matrix", &error))?;
         let places = MatrixPlaces::of_files();
-        if vector.is_none() && rows > ROWS_WITHOUT_ENTRY_MAX {
-            // A file of one line can claim any number of rows: check before `b` is made of it.
-            let faults = matrix_faults(rows, cols, &arrays);
-            if !faults.is_empty() {
-                return Err(invalid_system(&places, faults));
-            }
+        // A file of one line can claim any number of rows: check before `b` is made of it.
+        let faults = matrix_faults(rows, cols, &arrays);
+        if !faults.is_empty() {
+            return Err(invalid_system(&places, faults));
         }
         let RequestOptions { solve, stream, mut warnings } = options;
         let vector = match vector {

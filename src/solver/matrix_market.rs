@@ -103,7 +103,8 @@ pub fn read_matrix(
 }
 
 /// Reads the right-hand side of a system of `order` unknowns: Matrix Market, `order` by 1, or one number
-/// a line with comments after `%` or `#`.
+/// a line with comments after `%` or `#`. `order` may be a mere claim: what is allocated follows what is
+/// read.
 ///
 /// # Errors
 /// The first thing wrong, with its line; [`MatrixMarketError::RhsShape`] when the sizes differ.
@@ -140,12 +141,22 @@ pub fn read_rhs(input: impl BufRead, order: usize) -> Result<Vec<f64>, MatrixMar
     }
 }
 
+/// Rows of a sparse right-hand side that may have no entry: nothing but the claim bounds their number,
+/// and each takes 8 bytes.
+const SPARSE_RHS_ZEROS_MAX: usize = 1 << 24;
+
 /// Adds up a sparse vector; what is not stored is 0.
 fn sum_of_entries<R: BufRead>(
     lines: &LineReader<R>,
     entries: Entries,
     order: usize,
 ) -> Result<Vec<f64>, MatrixMarketError> {
+    if order > entries.values.len().saturating_add(SPARSE_RHS_ZEROS_MAX) {
+        return Err(lines.unsupported(
+            "a sparse right-hand side of so many rows with so few entries",
+            "write it as `array real general`, n by 1",
+        ));
+    }
     let mut rhs = vec![0.0; order];
     for (&row, value) in entries.rows.iter().zip(entries.values) {
         rhs[row as usize] += value;

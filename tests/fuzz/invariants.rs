@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each fuzz target uses one of the doors")]
 
+use weir::protocol::options::RequestOptions;
+use weir::protocol::problem::Problem;
 use weir::protocol::solve::SolveRequest;
 use weir::solver::assembly::assemble;
 use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs, write_matrix, write_vector};
@@ -56,8 +58,25 @@ pub fn matrix_market(bytes: &[u8]) -> bool {
 
 /// Reads `bytes` as a request to solve and prepares it; true when it was accepted.
 pub fn json_system(bytes: &[u8]) -> bool {
-    let prepared = SolveRequest::from_json(bytes).and_then(SolveRequest::prepare);
-    match prepared {
+    accepted(SolveRequest::from_json(bytes))
+}
+
+/// Between the matrix and the right-hand side of an upload.
+const PART_END: &[u8] = b"\n--\n";
+
+/// Reads `bytes` as an uploaded matrix with a right-hand side behind a line `--`, or without one, and
+/// prepares it; true when it was accepted.
+pub fn upload(bytes: &[u8]) -> bool {
+    let end = bytes.windows(PART_END.len()).position(|window| window == PART_END);
+    let (matrix, vector) = match end {
+        Some(end) => (&bytes[..end], Some(&bytes[end + PART_END.len()..])),
+        None => (bytes, None),
+    };
+    accepted(SolveRequest::from_files(matrix, vector, RequestOptions::default()))
+}
+
+fn accepted(request: Result<SolveRequest, Problem>) -> bool {
+    match request.and_then(SolveRequest::prepare) {
         Ok(session) => {
             let system = session.engine.system();
             assert_eq!(system.order(), system.rhs().len());

@@ -239,6 +239,10 @@ fn files_at_fault_are_named_with_the_place_in_them() {
     let nan = files.text("nan.txt", "1\nNaN\n3\n");
     check_bad_input(&[&three, &nan], &["nan.txt", "line 2", "finite"]);
     check_bad_input(&[&three, "--initial-guess", &short], &["short.txt"]);
+    let general = "%%MatrixMarket matrix coordinate real general\n4294967295";
+    let claim = files.text("claim.mtx", &format!("{general} 4294967295 1\n1 1 1\n"));
+    files.text("claim_b.mtx", &format!("{general} 1 1\n1 1 1\n"));
+    check_bad_input(&[&claim], &["claim.mtx", "rows"]);
 }
 
 #[test]

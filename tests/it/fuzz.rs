@@ -134,3 +134,8 @@ fn no_bytes_break_the_matrix_market_reader() {
 fn no_bytes_break_the_json_system_decoder() {
     check("json_system", invariants::json_system);
 }
+
+#[test]
+fn no_bytes_break_the_upload_of_two_files() {
+    check("upload", invariants::upload);
+}

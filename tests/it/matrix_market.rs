@@ -181,6 +181,18 @@ fn a_claim_alone_allocates_nothing() {
 }
 
 #[test]
+fn a_claimed_order_allocates_no_right_hand_side() {
+    let order = 4_294_967_295;
+    let text = format!("{GENERAL}{order} 1 1\n1 1 1\n");
+    assert_eq!(
+        read_rhs(text.as_bytes(), order).unwrap_err().to_string(),
+        "line 3: `a sparse right-hand side of so many rows with so few entries` is not supported; write it as `array real general`, n by 1"
+    );
+    let text = format!("{GENERAL}5000000 1 1\n7 1 1\n");
+    assert_eq!(read_rhs(text.as_bytes(), 5_000_000).unwrap().iter().sum::<f64>(), 1.0);
+}
+
+#[test]
 fn a_line_without_end_is_refused() {
     let text = format!("{GENERAL}% {}", "x".repeat(200_000));
     let message = read(&text).unwrap_err().to_string();
