@@ -82,9 +82,12 @@ pub struct QuantumReport {
 const REPORTS_MAX: usize = 128;
 
 impl Solve {
-    /// Starts from the engine's opening `x`, which every listener knows (zero, or the guess).
+    /// Starts from the opening `x` that every listener knows: zero, or the guess, even where the engine
+    /// replaced it.
     pub fn new(mut engine: Engine, x_partial: XPartialMax, update_every: UpdateEvery) -> Self {
-        let changes = ChangeTracker::new(engine.solution(), x_partial);
+        let replaced = engine.take_replaced_guess();
+        let known = replaced.as_deref().unwrap_or_else(|| engine.solution());
+        let changes = ChangeTracker::new(known, x_partial);
         Self {
             engine,
             changes,

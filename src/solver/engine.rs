@@ -5,17 +5,25 @@
 //! claimed only for a residual measured as `b − A x`, which is also done every
 //! [`MEASURE_INTERVAL`] iterations and whenever the tracked norm has fallen by [`MEASURE_FALL`].
 
+mod announced;
+mod best;
+mod claims;
+mod ending;
+mod opening;
+
 use std::collections::VecDeque;
 
 use crate::solver::analysis::Analysis;
+use crate::solver::engine::announced::Announced;
+use crate::solver::engine::best::Best;
+use crate::solver::engine::claims::{FalseClaims, Stall};
 use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::method::Method;
 use crate::solver::method::hybrid::{self, Candidate};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
-use crate::solver::outcome::{MethodSwitch, Outcome, Progress, Refusal, Step, StopReason, Work};
-use crate::solver::residual;
+use crate::solver::outcome::{Outcome, Progress, Refusal, Step, StopReason, Work};
 use crate::solver::scaling::{ScaledArrays, Scaling};
 use crate::solver::system::{LinearSystem, Rows};
 use crate::solver::watch::{Outlook, Watch};
@@ -25,9 +33,6 @@ pub const MEASURE_INTERVAL: u64 = 50;
 
 /// The residual is measured early when its tracked norm has fallen to this fraction of the measured one.
 pub const MEASURE_FALL: f64 = 1e-10;
-
-/// Claims of convergence that may turn out false before the solve counts as limited by rounding.
-const FALSE_CLAIMS_MAX: u32 = 3;
 
 /// What was chosen for a system, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,21 +59,19 @@ pub struct Engine {
     method: Method,
     iterate: Iterate,
     /// Best state seen at a measurement, where it is not the present one.
-    best: Option<Kept>,
-    /// `x` in the caller's scale, where the iterate is not in it.
-    announced: Option<Vec<f64>>,
+    best: Option<Best>,
+    /// What the caller sees, where it is not the iterate itself.
+    announced: Option<Announced>,
     watch: Option<Watch>,
     iteration: u64,
     measured_at: u64,
     measured_norm: f64,
-    false_claims: u32,
+    claims: FalseClaims,
+    /// Why `direct` failed, where `hybrid` went on without it.
+    factorisation_failed: Option<StopReason>,
+    /// The caller's guess, where zero took its place.
+    replaced_guess: Option<Vec<f64>>,
     outcome: Option<Outcome>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    x: Vec<f64>,
-    norm: f64,
 }
 
 impl Engine {
@@ -86,21 +89,14 @@ impl Engine {
         if let Some(fault) = options.faults().into_iter().next() {
             return Err(fault.into());
         }
-        check_guess(&system, initial_guess.as_deref())?;
+        opening::check_guess(&system, initial_guess.as_deref())?;
         let mut candidates =
             VecDeque::from(hybrid::candidates(&analysis, system.rows(), &options)?);
         let candidate = candidates.pop_front().expect("there is always a candidate");
         let scaling = Scaling::of(system.rows(), system.rhs());
         let scaled = scaling.apply(system.rows(), system.rhs());
-        let n = system.order();
-        let mut x = initial_guess.unwrap_or_else(|| huge_pages::zeros(n));
-        if scaled.is_some() {
-            x.iter_mut().for_each(|x| *x = scaling.scale_x(*x));
-            if x.iter().any(|x| !x.is_finite()) {
-                x = vec![0.0; n];
-            }
-        }
-        Ok(Self {
+        let x = initial_guess.unwrap_or_else(|| huge_pages::zeros(system.order()));
+        let mut engine = Self {
             rhs_norm: kernel::norm2(system.rhs()),
             selection: Selection {
                 method: candidate.method,
@@ -115,7 +111,9 @@ impl Engine {
             iteration: 0,
             measured_at: 0,
             measured_norm: f64::INFINITY,
-            false_claims: 0,
+            claims: FalseClaims::default(),
+            factorisation_failed: None,
+            replaced_guess: None,
             outcome: None,
             system,
             analysis,
@@ -124,7 +122,9 @@ impl Engine {
             scaled,
             candidate,
             candidates,
-        })
+        };
+        engine.open();
+        Ok(engine)
     }
 
     /// Does the next piece of work: one set-up or one iteration.
@@ -133,7 +133,7 @@ impl Engine {
             return Step::Finished(outcome.clone());
         }
         self.announced = None;
-        if self.iterate.r.is_empty() {
+        if self.watch.is_none() {
             self.begin();
         }
         if let Some(step) = self.settle_claim() {
@@ -148,7 +148,10 @@ impl Engine {
         match advance {
             Advance::Prepared(preparation) => Step::Prepared(preparation),
             Advance::Iterated(_) => self.after_iteration(work),
-            Advance::Failed(reason) => self.give_up(reason),
+            Advance::Failed(reason) => {
+                let reason = self.in_callers_scale(reason);
+                self.give_up(reason)
+            }
             Advance::Unaffordable(why) => match self.candidates.pop_front() {
                 Some(next) => self.switch(next, why),
                 None => unreachable!("the last candidate has no limit of operations"),
@@ -156,30 +159,11 @@ impl Engine {
         }
     }
 
-    /// Measures the residual of the initial guess. For `b = 0` the answer is `x = 0` at once.
+    /// What the first step does before it works.
     fn begin(&mut self) {
-        let n = self.system.order();
-        if self.rhs_norm == 0.0 {
-            self.iterate = Iterate { x: vec![0.0; n], r: vec![0.0; n], norm: 0.0, is_true: true };
-            return;
-        }
-        self.iterate.r = huge_pages::zeros(n);
         if self.candidate.method != MethodName::Direct {
             self.settle_in_memory();
         }
-        let (problem, _, iterate) = self.parts();
-        if iterate.x.iter().all(|x| *x == 0.0) {
-            iterate.r.copy_from_slice(problem.rhs);
-            iterate.norm = kernel::norm2(problem.rhs);
-            iterate.is_true = true;
-        } else {
-            iterate.measure(&problem);
-        }
-        if !self.iterate.norm.is_finite() {
-            self.reset_to_zero();
-        }
-        self.measured_norm = self.iterate.norm;
-        self.keep_best();
         self.begin_watch();
     }
 
@@ -190,15 +174,6 @@ impl Engine {
         huge_pages::gather(indices);
         huge_pages::gather(values);
         huge_pages::gather(self.system.rhs());
-    }
-
-    /// A guess so large that its residual overflows is worth less than none.
-    fn reset_to_zero(&mut self) {
-        let (problem, _, iterate) = self.parts();
-        iterate.x.fill(0.0);
-        iterate.r.copy_from_slice(problem.rhs);
-        iterate.norm = kernel::norm2(problem.rhs);
-        iterate.is_true = true;
     }
 
     fn begin_watch(&mut self) {
@@ -216,16 +191,14 @@ impl Engine {
         if self.iterate.norm <= self.threshold() {
             return Some(self.finish_converged());
         }
-        self.false_claims += 1;
         self.method.restart();
-        if self.false_claims >= FALSE_CLAIMS_MAX {
+        let found = self.claims.note_false(self.iteration, self.iterate.norm);
+        if let Some(Stall { window, expected_fall_percent }) = found {
+            let method = self.candidate.method;
             let residual_norm = self.scaling.unscale_norm(self.iterate.norm);
-            return Some(self.give_up(StopReason::Stagnated {
-                method: self.candidate.method,
-                residual_norm,
-                window: 1,
-                expected_fall_percent: 1,
-            }));
+            let reason =
+                StopReason::Stagnated { method, residual_norm, window, expected_fall_percent };
+            return Some(self.give_up(reason));
         }
         None
     }
@@ -264,6 +237,7 @@ impl Engine {
         if let Some(reason) = alarm
             && !self.is_only_slow(&reason)
         {
+            let reason = self.in_callers_scale(reason);
             return self.give_up(reason);
         }
         Step::Iterated(Progress {
@@ -276,7 +250,7 @@ impl Engine {
 
     /// A method that converges for certain is never given up for being slow, only at the limit of
     /// rounding.
-    fn is_only_slow(&mut self, reason: &StopReason) -> bool {
+    fn is_only_slow(&self, reason: &StopReason) -> bool {
         hybrid::certain(&self.analysis, &self.candidate, &self.options)
             && self.iterate.norm.is_finite()
             && self.precision_limit(reason).is_none()
@@ -301,145 +275,6 @@ impl Engine {
         self.measured_at = self.iteration;
         self.measured_norm = self.iterate.norm;
         self.keep_best();
-    }
-
-    fn keep_best(&mut self) {
-        let norm = self.iterate.norm;
-        if !norm.is_finite() || self.best.as_ref().is_some_and(|best| best.norm <= norm) {
-            return;
-        }
-        match &mut self.best {
-            Some(best) => {
-                best.x.copy_from_slice(&self.iterate.x);
-                best.norm = norm;
-            }
-            None => self.best = Some(Kept { x: self.iterate.x.clone(), norm }),
-        }
-    }
-
-    /// Ends a method that failed: with the answer, if it is one; with the next candidate of `hybrid`;
-    /// or for good.
-    fn give_up(&mut self, reason: StopReason) -> Step {
-        self.settle();
-        self.restore_best();
-        if self.iterate.norm <= self.threshold() {
-            return self.finish_converged();
-        }
-        if let Some(limit) = self.precision_limit(&reason) {
-            return self.stop(limit);
-        }
-        match self.next_candidate() {
-            Some(next) => self.switch(next, reason.to_string()),
-            None => self.stop(reason),
-        }
-    }
-
-    /// The next candidate that is not the one that failed.
-    fn next_candidate(&mut self) -> Option<Candidate> {
-        let failed = self.candidate.clone();
-        std::iter::from_fn(|| self.candidates.pop_front()).find(|next| {
-            next.method != failed.method
-                || next.preconditioner != failed.preconditioner
-                || (next.method == MethodName::Direct && failed.flops_max < next.flops_max)
-        })
-    }
-
-    /// Takes back the best state if the present one is worse or not finite.
-    fn restore_best(&mut self) {
-        let Some(best) = self.best.take() else { return };
-        let worse = self.iterate.norm.is_nan() || self.iterate.norm > best.norm;
-        if worse || self.iterate.x.iter().any(|x| !x.is_finite()) {
-            self.iterate.x = best.x;
-            let (problem, _, iterate) = self.parts();
-            iterate.measure(&problem);
-        }
-        self.measured_norm = self.iterate.norm;
-    }
-
-    /// Whether rounding explains why the residual does not fall.
-    fn precision_limit(&mut self, reason: &StopReason) -> Option<StopReason> {
-        match reason {
-            StopReason::Stagnated { .. }
-            | StopReason::Breakdown { .. }
-            | StopReason::Indefinite { .. }
-            | StopReason::Diverged { .. } => {}
-            StopReason::IterationLimit { .. }
-            | StopReason::Singular { .. }
-            | StopReason::PrecisionLimit { .. }
-            | StopReason::OutOfMemoryBudget { .. } => return None,
-        }
-        let (problem, _, iterate) = self.parts();
-        let limit = residual::rounding_limit(&problem, &iterate.x);
-        (iterate.norm <= limit).then(|| StopReason::PrecisionLimit {
-            residual_norm: self.scaling.unscale_norm(self.iterate.norm),
-            rounding_limit: self.scaling.unscale_norm(limit),
-        })
-    }
-
-    fn switch(&mut self, next: Candidate, reason: String) -> Step {
-        let from = self.candidate.method;
-        self.method = Method::of(&next, &self.options);
-        self.selection.method = next.method;
-        self.selection.preconditioner = next.preconditioner;
-        self.selection.reasons.insert(0, next.reason.clone());
-        let to = next.method;
-        self.candidate = next;
-        self.false_claims = 0;
-        self.keep_best();
-        self.begin_watch();
-        Step::Switched(MethodSwitch { from, to, reason })
-    }
-
-    /// Ends for a reason that no other method can mend. `x` becomes the best state.
-    fn stop(&mut self, reason: StopReason) -> Step {
-        self.settle();
-        self.restore_best();
-        if self.iterate.norm <= self.threshold() {
-            return self.finish_converged();
-        }
-        let residual_norm = self.scaling.unscale_norm(self.iterate.norm);
-        let reason = match reason {
-            StopReason::IterationLimit { iterations_max, .. } => {
-                StopReason::IterationLimit { iterations_max, residual_norm }
-            }
-            other => other,
-        };
-        self.finish(Outcome::Stopped(reason))
-    }
-
-    fn finish_converged(&mut self) -> Step {
-        let residual_norm = self.scaling.unscale_norm(self.iterate.norm);
-        match self.out_of_range() {
-            Some(reason) => self.finish(Outcome::Stopped(reason)),
-            None => self.finish(Outcome::Converged { residual_norm }),
-        }
-    }
-
-    /// A scaled solution may lie outside the range of f64 when it is brought back to the caller's scale.
-    fn out_of_range(&mut self) -> Option<StopReason> {
-        self.scaled.as_ref()?;
-        let scaling = self.scaling;
-        let outward: Vec<f64> = self.iterate.x.iter().map(|x| scaling.unscale_x(*x)).collect();
-        if outward.iter().any(|x| !x.is_finite()) {
-            let evidence = "the solution exceeds the largest f64".to_owned();
-            return Some(StopReason::Singular { evidence });
-        }
-        let (problem, _, iterate) = self.parts();
-        for (x, outward) in iterate.x.iter_mut().zip(outward) {
-            *x = scaling.scale_x(outward);
-        }
-        iterate.measure(&problem);
-        let norm = iterate.norm;
-        (norm > problem.threshold).then(|| StopReason::PrecisionLimit {
-            residual_norm: scaling.unscale_norm(norm),
-            rounding_limit: scaling.unscale_norm(norm),
-        })
-    }
-
-    fn finish(&mut self, outcome: Outcome) -> Step {
-        self.best = None;
-        self.outcome = Some(outcome.clone());
-        Step::Finished(outcome)
     }
 
     /// The problem in the engine's scale, beside the method and the iterate that work on it.
@@ -471,47 +306,7 @@ impl Engine {
         if claim {
             return self.announce_work();
         }
-        let next = self.method.next_work(&problem);
-        if self.iterate.r.is_empty() { next + problem.product_work() } else { next }
-    }
-
-    /// What [`solution`](Self::solution) and [`true_residual_norm`](Self::true_residual_norm) cost
-    /// together in the present state. Zero where the method knows both anyway.
-    pub fn announce_work(&self) -> Work {
-        let problem = self.problem();
-        if self.method.holds_back() {
-            return self.method.form_work(&problem) + problem.product_work();
-        }
-        if self.iterate.is_true { Work::default() } else { problem.product_work() }
-    }
-
-    /// The current `x`, length n, always finite. Forms it where the method keeps it implicit (GMRES inside
-    /// a cycle). Entries beyond the largest f64 are cut off there; such a solve never claims convergence.
-    pub fn solution(&mut self) -> &[f64] {
-        if self.scaled.is_none() && !self.method.holds_back() {
-            return &self.iterate.x;
-        }
-        if self.announced.is_none() {
-            let mut x = self.method.form_solution(&self.iterate);
-            if self.scaled.is_some() {
-                x.iter_mut()
-                    .for_each(|x| *x = self.scaling.unscale_x(*x).clamp(f64::MIN, f64::MAX));
-            }
-            self.announced = Some(x);
-        }
-        self.announced.as_deref().expect("formed just now")
-    }
-
-    /// `‖b − A x‖₂`, measured now for the `x` that [`solution`](Self::solution) returns.
-    pub fn true_residual_norm(&mut self) -> f64 {
-        if self.iterate.is_true && !self.method.holds_back() {
-            return self.scaling.unscale_norm(self.iterate.norm);
-        }
-        let x = self.method.form_solution(&self.iterate);
-        let mut r = vec![0.0; x.len()];
-        let problem = self.problem();
-        let norm = problem.rows.residual(&x, problem.rhs, &mut r);
-        self.scaling.unscale_norm(norm)
+        self.method.next_work(&problem)
     }
 
     /// `‖b‖₂`.
@@ -562,8 +357,10 @@ impl Engine {
         let scaled =
             self.scaled.as_ref().map_or(0, |scaled| scaled.values.len() + scaled.rhs.len());
         let kept = self.best.as_ref().map_or(0, |best| best.x.len());
-        let announced = self.announced.as_ref().map_or(0, Vec::len);
-        let vectors = self.iterate.x.len() + self.iterate.r.len() + kept + announced + scaled;
+        let announced = self.announced.as_ref().map_or(0, Announced::len);
+        let replaced = self.replaced_guess.as_ref().map_or(0, Vec::len);
+        let vectors =
+            self.iterate.x.len() + self.iterate.r.len() + kept + announced + scaled + replaced;
         self.system.memory_bytes() + 8 * vectors as u64 + self.method.memory_bytes()
     }
 }
@@ -583,17 +380,5 @@ fn problem<'a>(
             threshold,
             iteration,
         },
-    }
-}
-
-fn check_guess(system: &LinearSystem, guess: Option<&[f64]>) -> Result<(), Refusal> {
-    let Some(guess) = guess else { return Ok(()) };
-    let (expected, found) = (system.order(), guess.len());
-    if expected != found {
-        return Err(Refusal::GuessLength { expected, found });
-    }
-    match guess.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(Refusal::GuessNotFinite { index, value: guess[index] }),
-        None => Ok(()),
     }
 }

@@ -103,9 +103,7 @@ pub enum StopReason {
         "residual norm {residual_norm:.3e} is at the rounding limit {rounding_limit:.3e}, above the tolerance"
     )]
     PrecisionLimit { residual_norm: f64, rounding_limit: f64 },
-    #[error(
-        "the factorisation would need {needed_bytes} bytes, more than memory_bytes_max = {limit_bytes}"
-    )]
+    #[error("{needed_bytes} bytes would be needed, more than memory_bytes_max = {limit_bytes}")]
     OutOfMemoryBudget { needed_bytes: u64, limit_bytes: u64 },
 }
 

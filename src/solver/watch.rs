@@ -28,7 +28,7 @@ pub(crate) struct Watch {
     window: (u64, f64),
     /// Largest norm in the present window.
     peak: f64,
-    /// Windows that ended below half their peak without a new best.
+    /// Windows in a row that ended below half their peak without a new best.
     descents: u32,
 }
 
@@ -75,12 +75,16 @@ impl Watch {
         self.window = (outlook.iteration, self.best);
         let fall = self.best / best_at_start;
         if arrives(fall, self.best, window, outlook) {
+            self.descents = 0;
             return None;
         }
         if norm > GROWTH_MAX * self.best {
             return Some(diverged(self.best));
         }
         let idle = fall > 1.0 - f64::from(FALL_PERCENT_MIN) / 100.0;
+        if !idle {
+            self.descents = 0;
+        }
         if idle && norm < 0.5 * peak && self.descents < DESCENTS_MAX {
             self.descents += 1;
             return None;
@@ -149,6 +153,21 @@ mod tests {
         let hump =
             (0..40).map(|k| 1.0 + f64::from(k)).chain((0..400).map(|k| 40.0 * 0.9_f64.powi(k)));
         check(hump, 10_000, None);
+    }
+
+    #[test]
+    fn humps_with_progress_between_them_are_neither() {
+        // A window of progress, then one that climbs and comes down again without a new best.
+        let norm = |k: u32| {
+            let (round, at) = (k / 100, k % 100);
+            let best = 0.5_f64.powi(round as i32 + 1);
+            match at {
+                0..50 => best,
+                50..80 => 100.0 * best,
+                _ => 2.0 * best,
+            }
+        };
+        check((0..900).map(norm), 1_000, None);
     }
 
     #[test]

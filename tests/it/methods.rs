@@ -385,6 +385,178 @@ fn every_announced_state_carries_the_residual_it_claims() {
     }
 }
 
+/// Holds every state that an engine can be asked for to its word, before the first step and after each.
+fn assert_honest(system: &LinearSystem, guess: Option<Vec<f64>>, options: SolveOptions) {
+    let name = format!("{options:?} {guess:?}");
+    let mut engine = match Engine::new(system.clone(), Analysis::of(system), guess, options) {
+        Ok(engine) => engine,
+        Err(_) => return,
+    };
+    let mut step = None;
+    loop {
+        let norm = engine.true_residual_norm();
+        let x = engine.solution().to_vec();
+        assert!(x.iter().all(|x| x.is_finite()) && norm.is_finite(), "{name}: {norm} {step:?}");
+        let relative = if engine.rhs_norm() > 0.0 { norm / engine.rhs_norm() } else { norm };
+        assert!(relative.is_finite(), "{name}: {norm} of {} {step:?}", engine.rhs_norm());
+        let (measured, size) = measured(system, &x);
+        let slack = 1e-9 * measured + 1e-12 * size;
+        assert!((norm - measured).abs() <= slack, "{name}: {norm:e} {measured:e} {step:?}");
+        match step {
+            Some(Step::Finished(Outcome::Converged { residual_norm })) => {
+                assert_eq!(residual_norm, norm, "{name}");
+                return;
+            }
+            Some(Step::Finished(Outcome::Stopped(StopReason::IterationLimit {
+                residual_norm,
+                ..
+            }))) => {
+                assert_eq!(residual_norm, norm, "{name}");
+                return;
+            }
+            Some(Step::Finished(_)) => return,
+            Some(Step::Prepared(_) | Step::Iterated(_) | Step::Switched(_)) | None => {}
+        }
+        step = Some(engine.step());
+    }
+}
+
+/// `‖b − A x‖₂` and the size of its terms, summed in units of the largest term so that nothing
+/// overflows on the way.
+fn measured(system: &LinearSystem, x: &[f64]) -> (f64, f64) {
+    let (matrix, rhs) = system.clone().into_parts();
+    let terms: Vec<Vec<f64>> = matrix
+        .outer_iterator()
+        .zip(&rhs)
+        .map(|(row, b)| row.iter().map(|(col, value)| -value * x[col]).chain([*b]).collect())
+        .collect();
+    let unit = terms.iter().flatten().fold(0.0_f64, |unit, term| unit.max(term.abs()));
+    if unit == 0.0 {
+        return (0.0, 0.0);
+    }
+    let length = |sum: fn(&[f64], f64) -> f64| {
+        unit * terms.iter().map(|row| sum(row, unit).powi(2)).sum::<f64>().sqrt()
+    };
+    let residual = length(|row, unit| row.iter().map(|term| term / unit).sum());
+    (residual, length(|row, unit| row.iter().map(|term| (term / unit).abs()).sum()))
+}
+
+#[test]
+fn a_guess_whose_residual_overflows_is_replaced_by_zero_and_says_so() {
+    let huge = [
+        (vec![vec![1e10]], vec![0.5], vec![1e300]),
+        (vec![vec![1.0]], vec![1e-5], vec![1e305]),
+        (vec![vec![1e-300]], vec![1e-300], vec![1e300]),
+        (vec![vec![1e200, 0.0], vec![1e200, 1e200]], vec![1.0, 1.0], vec![1e300, 0.0]),
+    ];
+    for (dense, rhs, guess) in huge {
+        let system = system_of(&dense, rhs);
+        for method in [Jacobi, Gmres, Direct, Hybrid] {
+            let analysis = Analysis::of(&system);
+            let mut engine =
+                Engine::new(system.clone(), analysis, Some(guess.clone()), with(method)).unwrap();
+            assert_eq!(engine.solution(), vec![0.0; guess.len()], "{method}");
+            assert_eq!(engine.true_residual_norm(), engine.rhs_norm(), "{method}");
+            let reasons = &engine.selection().reasons;
+            let said = reasons.iter().any(|reason| reason.contains("guess is replaced by zero"));
+            assert!(said, "{method}: {reasons:?}");
+            assert_eq!(engine.take_replaced_guess(), Some(guess.clone()), "{method}");
+            assert_honest(&system, Some(guess.clone()), with(method));
+        }
+    }
+    let system = system_of(&chain(3, 1.0), vec![1.0; 3]);
+    let fair = Some(vec![1e9; 3]);
+    let engine = Engine::new(system.clone(), Analysis::of(&system), fair, with(Cg)).unwrap();
+    assert_eq!(engine.selection().reasons.len(), 1, "{:?}", engine.selection());
+}
+
+#[test]
+fn the_residual_of_a_solution_beyond_the_range_is_that_of_what_is_announced() {
+    let outside = [
+        (vec![vec![1e-300]], vec![1e300]),
+        (vec![vec![1e-200, 0.0], vec![1e-201, 1e-200]], vec![1e200, 1e200]),
+        (chain(3, 1e200), vec![1e-200; 3]),
+        (vec![vec![1e160, 0.0], vec![0.0, 1.0]], vec![1e-160, 1e-3]),
+    ];
+    for (dense, rhs) in outside {
+        let system = system_of(&dense, rhs);
+        for method in MethodName::ALL {
+            assert_honest(&system, None, with(method));
+            assert_honest(&system, None, SolveOptions { iterations_max: 1, ..with(method) });
+        }
+    }
+    let system = system_of(&vec![vec![1e-300]], vec![1e300]);
+    let mut engine =
+        Engine::new(system.clone(), Analysis::of(&system), None, with(Direct)).unwrap();
+    while !matches!(engine.step(), Step::Finished(_)) {}
+    assert_eq!(engine.solution(), [f64::MAX]);
+    assert!((engine.true_residual_norm() / engine.rhs_norm() - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn an_ill_conditioned_triangle_ends_at_the_precision_limit_and_is_not_called_singular() {
+    let n = 60;
+    let entry = |i: usize, j: usize| match i.wrapping_sub(j) {
+        0 => 1.0,
+        1 => 10.0,
+        _ => 0.0,
+    };
+    let dense: Dense = (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect();
+    let rhs: Vec<f64> = (0..n).map(|i| 1.0 / (i + 1) as f64).collect();
+    assert_eq!(stop_code(&dense, &rhs, with(Direct)), "precision_limit");
+    assert_ne!(stop_code(&dense, &rhs, with(Hybrid)), "singular");
+}
+
+#[test]
+fn hybrid_factorises_a_singular_matrix_once() {
+    // A ring of resistors without ground, charged at one node.
+    let n = 30;
+    let entry = |i: usize, j: usize| match (i + n - j) % n {
+        0 => 2.0,
+        1 | 29 => -1.0,
+        _ => 0.0,
+    };
+    let ring: Dense = (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect();
+    let mut rhs = vec![0.0; n];
+    rhs[3] = 1.0;
+    let solved = solve(system_of(&ring, rhs), None, with(Hybrid)).unwrap();
+    let Outcome::Stopped(StopReason::Singular { .. }) = solved.outcome else {
+        panic!("{:?}", solved.outcome)
+    };
+    let lu = solved
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::Prepared(done) if done.description.starts_with("LU,")));
+    assert_eq!(lu.count(), 1, "{:?}", solved.steps);
+}
+
+#[test]
+fn gmres_shortens_its_cycle_to_the_memory_it_may_use_and_says_so() {
+    let system = gallery::poisson_2d(30, 1).unwrap();
+    let vector_bytes = 8 * system.order() as u64;
+    let none = Some(PreconditionerName::None);
+    let options = |vectors: u64| SolveOptions {
+        preconditioner: none,
+        restart: 50,
+        memory_bytes_max: vectors * vector_bytes,
+        ..with(Gmres)
+    };
+    let opened = |options| Engine::new(system.clone(), Analysis::of(&system), None, options);
+    let mut engine = opened(options(22)).unwrap();
+    let before = engine.memory_bytes();
+    let Step::Prepared(preparation) = engine.step() else { panic!("the set-up comes first") };
+    assert!(preparation.description.contains("from 50 to 20"), "{preparation:?}");
+    assert_eq!(engine.memory_bytes() - before, 22 * vector_bytes);
+    while !matches!(engine.step(), Step::Finished(_)) {}
+    let small = 8 * 20 * 21;
+    assert!(engine.memory_bytes() <= before + 22 * vector_bytes + small);
+    let solved = solve(system.clone(), None, options(6)).unwrap();
+    let limit_bytes = 6 * vector_bytes;
+    let needed_bytes = 7 * vector_bytes;
+    let expected = StopReason::OutOfMemoryBudget { needed_bytes, limit_bytes };
+    assert_eq!(solved.outcome, Outcome::Stopped(expected));
+}
+
 #[test]
 fn hybrid_says_what_it_chose_and_why() {
     let chosen = |system: LinearSystem| {
@@ -560,8 +732,53 @@ fn well_conditioned(dense: &Dense) -> bool {
     inverse.is_some_and(|inverse| inverse.iter().flatten().all(|entry| entry.abs() < 1e6))
 }
 
+fn options() -> impl Strategy<Value = SolveOptions> {
+    let method = proptest::sample::select(MethodName::ALL.to_vec());
+    let preconditioner =
+        proptest::option::of(proptest::sample::select(PreconditionerName::ALL.to_vec()));
+    let damping = proptest::sample::select(vec![0.7, 1.0, 1.6]);
+    let sizes = (1..6_usize, proptest::sample::select(vec![0_u64, 3, 60, 400]));
+    let tolerance = proptest::sample::select(vec![1e-4, 1e-9, 1e-19]);
+    (method, preconditioner, damping, sizes, tolerance).prop_map(
+        |(method, preconditioner, damping, (restart, iterations_max), tolerance)| SolveOptions {
+            method,
+            preconditioner,
+            damping,
+            restart,
+            iterations_max,
+            tolerance,
+            ..Default::default()
+        },
+    )
+}
+
+/// Powers of ten by which matrix, right-hand side and guess are multiplied; 0 stands for none at all.
+fn sizes() -> impl Strategy<Value = [f64; 3]> {
+    let matrix = proptest::sample::select(vec![1.0, 1e-160, 1e160, 1e-290]);
+    let rhs = proptest::sample::select(vec![1.0, 0.0, 1e-160, 1e200]);
+    let guess = proptest::sample::select(vec![0.0, 1.0, 1e-300, 1e150, 1e300]);
+    (matrix, rhs, guess).prop_map(|(matrix, rhs, guess)| [matrix, rhs, guess])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_state_carries_the_residual_of_its_own_x(
+        (dense, rhs) in with_rhs(1..20, |dense| dense),
+        make_dominant: bool,
+        all in proptest::collection::vec(options(), 4),
+        [of_matrix, of_rhs, of_guess] in sizes(),
+    ) {
+        let dense = if make_dominant { dominant(dense) } else { dense };
+        let dense: Dense =
+            dense.iter().map(|row| row.iter().map(|a| a * of_matrix).collect()).collect();
+        let guess = (of_guess > 0.0).then(|| rhs.iter().map(|b| b * of_guess).collect::<Vec<_>>());
+        let system = system_of(&dense, rhs.iter().map(|b| b * of_rhs).collect());
+        for options in all {
+            assert_honest(&system, guess.clone(), options);
+        }
+    }
 
     #[test]
     fn dominant_systems_are_solved_by_all_methods_that_take_them((dense, rhs) in with_rhs(1..40, dominant)) {

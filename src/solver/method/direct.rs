@@ -33,6 +33,13 @@ const STUCK: f64 = 0.5;
 /// A matrix with a larger condition number has no digits left in f64.
 const CONDITION_MAX: f64 = 1e15;
 
+/// From this condition number on a matrix whose solution has no digits may be singular.
+const CONDITION_SUSPECT: f64 = 1e13;
+
+/// A matrix is called singular only if a relative change of its entries up to this makes it so. A
+/// graded triangular matrix is never that close.
+const CHANGE_MAX: f64 = 1e-8;
+
 /// What the analysis knows about the matrix that decides the factorisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -50,7 +57,8 @@ pub(crate) enum Shape {
 ///
 /// # Errors
 /// [`StopReason::OutOfMemoryBudget`] before anything large is allocated, [`StopReason::Singular`] when
-/// a pivot vanishes in LU.
+/// a pivot vanishes in LU or a tiny change of the entries would make it vanish,
+/// [`StopReason::PrecisionLimit`] when rounding of the solution alone explains the residual.
 #[derive(Debug)]
 pub(crate) struct Direct {
     shape: Shape,
@@ -78,6 +86,16 @@ enum Symmetric {
 enum Factor {
     Symmetric { symbolic: SymbolicCholesky<u32>, values: Vec<f64>, kind: Symmetric, fill: Fill },
     General { symbolic: SymbolicLu<u32>, numeric: NumericLu<u32, f64>, fill: Fill },
+}
+
+/// A refinement that did not help.
+struct Attempt {
+    /// Of the refined `x`, and what rounding alone explains there.
+    residual_norm: f64,
+    rounding_limit: f64,
+    /// `A⁻¹ r / ‖r‖` and its length.
+    correction: Vec<f64>,
+    size: f64,
 }
 
 impl Direct {
@@ -260,15 +278,17 @@ impl Direct {
         kernel::add_scaled(&mut iterate.x, before, &correction);
         iterate.measure(problem);
         let after = iterate.norm;
-        if after.is_nan() || after >= before {
-            (iterate.x, iterate.r) = kept;
-            iterate.norm = before;
-        }
         if after <= problem.threshold || after <= STUCK * before {
             self.phase = Phase::Factored(factor);
             return Advance::Iterated(work);
         }
-        self.stuck(problem, iterate, factor, size, work)
+        let rounding_limit = residual::rounding_limit(problem, &iterate.x);
+        if after.is_nan() || after >= before {
+            (iterate.x, iterate.r) = kept;
+            iterate.norm = before;
+        }
+        let attempt = Attempt { residual_norm: after, rounding_limit, correction, size };
+        self.stuck(problem, iterate, factor, &attempt, work)
     }
 
     fn without_solution(&mut self, factor: Factor, work: Work) -> Advance {
@@ -287,19 +307,34 @@ impl Direct {
         problem: &Problem,
         iterate: &Iterate,
         factor: Factor,
-        correction_size: f64,
+        attempt: &Attempt,
         work: Work,
     ) -> Advance {
-        let at_limit = iterate.norm <= residual::rounding_limit(problem, &iterate.x);
+        let at_limit = attempt.residual_norm <= attempt.rounding_limit;
         // ‖A⁻¹ r‖ ‖A‖ / ‖r‖ is a lower bound of the condition number.
-        let condition = correction_size * residual::row_norm_max(problem.rows);
+        let condition = attempt.size * residual::row_norm_max(problem.rows);
         if matches!(factor, Factor::Symmetric { .. }) && (!at_limit || condition > CONDITION_MAX) {
             return self.fall_back_to_lu("LDLᵀ without pivoting is not accurate enough", work);
         }
         self.phase = Phase::Factored(factor);
-        if condition > CONDITION_MAX {
-            let evidence = format!("the condition number is at least {condition:.1e}");
+        if let Some(limit) = residual::limit_reached(problem, iterate) {
+            return Advance::Failed(StopReason::PrecisionLimit {
+                residual_norm: iterate.norm,
+                rounding_limit: limit,
+            });
+        }
+        let change = residual::change_to_singular(problem.rows, &attempt.correction);
+        if condition > CONDITION_SUSPECT && change <= CHANGE_MAX {
+            let evidence = format!(
+                "the condition number is at least {condition:.1e}, and a change of every entry by {change:.1e} of itself makes it infinite"
+            );
             return Advance::Failed(StopReason::Singular { evidence });
+        }
+        if at_limit {
+            return Advance::Failed(StopReason::PrecisionLimit {
+                residual_norm: iterate.norm,
+                rounding_limit: attempt.rounding_limit,
+            });
         }
         Advance::Failed(StopReason::Stagnated {
             method: MethodName::Direct,

@@ -4,11 +4,14 @@ use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::options::{MethodName, PreconditionerName};
-use crate::solver::outcome::Work;
+use crate::solver::outcome::{Preparation, StopReason, Work};
 use crate::solver::preconditioner::Preconditioner;
 
 /// A new basis vector that keeps less than this of its length is orthogonalised a second time.
 const CANCELLATION: f64 = 1e-2;
+
+/// Steps of the shortest cycle that is worth starting when memory is scarce.
+const CYCLE_MIN: usize = 5;
 
 /// GMRES(m) for general `A`: the residual norm never grows.
 ///
@@ -16,15 +19,21 @@ const CANCELLATION: f64 = 1e-2;
 /// Gram-Schmidt, each projection fused with the next dot product). Inside a cycle `x` and `r` stay at
 /// the cycle's start and only the norm is tracked; the end of a cycle forms `x` and measures `r`.
 ///
+/// # Errors
+/// [`StopReason::OutOfMemoryBudget`] before the basis is allocated.
+///
 /// Source: Saad and Schultz 1986; Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed.,
 /// Algorithms 6.9 and 9.5.
 #[derive(Debug)]
 pub(crate) struct Gmres {
     name: PreconditionerName,
     preconditioner: Option<Preconditioner>,
-    /// m.
+    /// m; shortened by the set-up where the basis would not fit.
     restart: usize,
-    /// Orthonormal `v₀ … vⱼ`; allocated when first reached, kept over cycles.
+    memory_bytes_max: u64,
+    /// Set aside by the set-up for the basis and the scratch vector.
+    reserved_bytes: u64,
+    /// Orthonormal `v₀ … vⱼ`; reserved by the set-up, allocated when first reached, kept over cycles.
     basis: Vec<Vec<f64>>,
     /// Column `j` of the triangular factor, `j + 1` entries.
     triangle: Vec<Vec<f64>>,
@@ -36,11 +45,13 @@ pub(crate) struct Gmres {
 }
 
 impl Gmres {
-    pub fn new(name: PreconditionerName, restart: usize) -> Self {
+    pub fn new(name: PreconditionerName, restart: usize, memory_bytes_max: u64) -> Self {
         Self {
             name,
             preconditioner: None,
             restart,
+            memory_bytes_max,
+            reserved_bytes: 0,
             basis: vec![],
             triangle: vec![],
             rotations: vec![],
@@ -53,14 +64,7 @@ impl Gmres {
     pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
         let work = self.next_work(problem);
         let Some(preconditioner) = self.preconditioner.take() else {
-            return match Preconditioner::build(self.name, MethodName::Gmres, problem) {
-                Ok((preconditioner, preparation)) => {
-                    self.scratch = huge_pages::zeros(problem.order());
-                    self.preconditioner = Some(preconditioner);
-                    Advance::Prepared(preparation)
-                }
-                Err(reason) => Advance::Failed(reason),
-            };
+            return self.set_up(problem).map_or_else(Advance::Failed, Advance::Prepared);
         };
         let vanished = self.iterate(&preconditioner, problem, iterate);
         self.preconditioner = Some(preconditioner);
@@ -73,6 +77,43 @@ impl Gmres {
             self.close_cycle(problem, iterate);
         }
         Advance::Iterated(work)
+    }
+
+    fn set_up(&mut self, problem: &Problem) -> Result<Preparation, StopReason> {
+        let (preconditioner, mut preparation) =
+            Preconditioner::build(self.name, MethodName::Gmres, problem)?;
+        let asked = self.cycle_len(problem);
+        let fits = self.reserve(problem, preconditioner.memory_bytes())?;
+        if fits < asked {
+            preparation.description +=
+                &format!("; restart shortened from {asked} to {fits} to fit memory_bytes_max");
+        }
+        self.scratch = huge_pages::zeros(problem.order());
+        self.preconditioner = Some(preconditioner);
+        Ok(preparation)
+    }
+
+    /// Sets memory aside for the longest cycle that fits beside `held_bytes`; returns its length.
+    ///
+    /// # Errors
+    /// [`StopReason::OutOfMemoryBudget`] when not even [`CYCLE_MIN`] steps fit.
+    fn reserve(&mut self, problem: &Problem, held_bytes: u64) -> Result<usize, StopReason> {
+        let vector_bytes = 8 * problem.order() as u64;
+        // One basis vector more than steps, and the scratch vector.
+        let bytes = |steps: usize| vector_bytes.saturating_mul(steps as u64 + 2);
+        let free_bytes = self.memory_bytes_max.saturating_sub(held_bytes);
+        let asked = self.cycle_len(problem);
+        let steps_max = (free_bytes / vector_bytes).saturating_sub(2);
+        let steps = asked.min(usize::try_from(steps_max).unwrap_or(usize::MAX));
+        let least = asked.min(CYCLE_MIN);
+        if steps < least {
+            let needed_bytes = held_bytes.saturating_add(bytes(least));
+            let limit_bytes = self.memory_bytes_max;
+            return Err(StopReason::OutOfMemoryBudget { needed_bytes, limit_bytes });
+        }
+        self.restart = steps;
+        self.reserved_bytes = bytes(steps);
+        Ok(steps)
     }
 
     /// Moves `x` to the end of the cycle and measures `r` there.
@@ -229,10 +270,11 @@ impl Gmres {
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        let entries: usize = self.basis.iter().map(Vec::capacity).sum::<usize>()
-            + self.triangle.iter().map(Vec::capacity).sum::<usize>()
-            + self.scratch.capacity();
-        8 * entries as u64 + self.preconditioner.as_ref().map_or(0, Preconditioner::memory_bytes)
+        let entries = self.triangle.iter().map(Vec::capacity).sum::<usize>();
+        let small = 8 * entries as u64;
+        self.reserved_bytes
+            + small
+            + self.preconditioner.as_ref().map_or(0, Preconditioner::memory_bytes)
     }
 }
 

@@ -45,7 +45,9 @@ impl Method {
             }
             MethodName::Cg => Self::Cg(Cg::new(preconditioner)),
             MethodName::Bicgstab => Self::Bicgstab(Bicgstab::new(preconditioner)),
-            MethodName::Gmres => Self::Gmres(Gmres::new(preconditioner, options.restart)),
+            MethodName::Gmres => {
+                Self::Gmres(Gmres::new(preconditioner, options.restart, options.memory_bytes_max))
+            }
             MethodName::Direct | MethodName::Hybrid => Self::Direct(Box::new(Direct::new(
                 candidate.shape,
                 options.memory_bytes_max,
