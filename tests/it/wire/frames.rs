@@ -132,9 +132,25 @@ fn every_frame_is_one_line_of_json() {
         assert_eq!(text.find('\n'), Some(text.len() - 1));
         let value: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!(value["sequence"], position as u64 + 1);
-        lines.push_str(text);
+        lines.push_str(&without_analysis(text, &value));
     }
     insta::assert_snapshot!(lines);
+}
+
+/// The line with its analysis left out, which has tests of its own: here it counts that it is the
+/// analysis of the system, whole, and the last member.
+fn without_analysis(line: &str, value: &serde_json::Value) -> String {
+    let Some((before, analysis)) = line.split_once("\"analysis\":") else {
+        return line.to_owned();
+    };
+    let FrameBody::SessionOpened(opened) = opened() else { unreachable!("as built above") };
+    let expected = serde_json::to_string(opened.analysis.as_ref()).unwrap();
+    assert_eq!(analysis, format!("{expected}}}\n"));
+    assert_eq!(
+        (&value["analysis"]["order"], &value["analysis"]["nonzeros"]),
+        (&2.into(), &3.into())
+    );
+    format!("{before}\"analysis\":[redacted]}}\n")
 }
 
 #[test]
