@@ -90,11 +90,11 @@ impl Watcher for ProgressDisplay {
         }
         self.drawn = now;
         let rate = self.convergence.observe(progress.iteration, progress.residual_norm).rate;
-        let rate = rate.map_or(String::new(), |rate| format!(", × {rate:.3} each"));
+        let rate = rate.map_or(String::new(), |rate| format!(", ×{rate:.3}"));
         let relative = progress.residual_norm / self.relative_to;
         self.bar.set_position((self.decades.share(progress.residual_norm) * TICKS as f64) as u64);
         self.bar.set_message(format!(
-            "iteration {}, relative residual {relative:.1e}{rate}",
+            "iteration {}, residual {relative:.1e}{rate}",
             progress.iteration
         ));
     }
@@ -105,7 +105,7 @@ impl Watcher for ProgressDisplay {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{elapsed:>4} [{bar:32.cyan/dim}] {percent:>3} % {wide_msg}")
+    ProgressStyle::with_template("{elapsed:>4} [{bar:24.cyan/dim}] {percent:>3} % {wide_msg}")
         .expect("the template is well formed")
         .progress_chars("━╸─")
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use owo_colors::{AnsiColors, OwoColorize, Stream};
 use serde::Serialize;
 
 use crate::cli::solve::drive::{Driven, Ending};
@@ -227,7 +228,7 @@ impl Report {
         self.reasons.iter().for_each(|reason| line("", reason));
         self.preparations.iter().for_each(|preparation| line("set-up", preparation));
         self.changes.iter().for_each(|change| line("changed", change));
-        line(if self.converged { "converged" } else { "NOT CONVERGED" }, &self.result_line());
+        line(&self.verdict(), &self.result_line());
         if let Some(way_out) = &self.way_out {
             line("way out", way_out);
         }
@@ -245,6 +246,16 @@ impl Report {
         }
         text.truncate(text.trim_end().len());
         text
+    }
+
+    /// Padded like every label; the colour must not count as width.
+    fn verdict(&self) -> String {
+        let (verdict, colour) = match self.converged {
+            true => ("converged", AnsiColors::Green),
+            false => ("NOT CONVERGED", AnsiColors::Red),
+        };
+        let padded = format!("{verdict:<17}");
+        padded.if_supports_color(Stream::Stdout, |text| text.color(colour)).to_string()
     }
 
     fn rhs_line(&self) -> String {
