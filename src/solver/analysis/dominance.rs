@@ -101,7 +101,9 @@ impl LineSum {
         let (_, error) = two_sum(f64::abs(diagonal), -sum);
         let exact = lost == 0.0 && error == 0.0;
         let terms = indices.len() as f64 + 2.0;
-        let tolerance = terms * f64::EPSILON * (f64::abs(diagonal) + sum);
+        // Scaled before they are added: their sum may overflow where neither does.
+        let unit = terms * f64::EPSILON;
+        let tolerance = unit * f64::abs(diagonal) + unit * sum;
         let rounding = if exact { 0.0 } else { tolerance };
         Self { diagonal, off_diagonal: sum, rounding, tolerance }
     }
@@ -327,6 +329,11 @@ mod tests {
         let values = [1.0, 0.1, 0.2, 0.3];
         let sum = LineSum::of(0, &[0, 1, 2, 3], &values);
         assert!(sum.gap_proven() <= sum.gap() && sum.gap_proven() > 0.399_999);
+    }
+
+    #[test]
+    fn a_violation_near_the_largest_number_is_not_taken_for_rounding() {
+        assert_eq!(standing_of(&[0.8e308, 1.2e308]), Standing::Violated);
     }
 
     #[test]

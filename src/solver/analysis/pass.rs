@@ -141,7 +141,10 @@ impl Findings {
 
     fn read_symmetric_part(&mut self, by_row: &LineSum, by_column: &LineSum) {
         let beside = 0.5 * by_row.off_diagonal + 0.5 * by_column.off_diagonal;
-        let rounding = by_row.rounding + by_column.rounding + 4.0 * f64::EPSILON * beside;
+        let alone = by_row.off_diagonal == 0.0 && by_column.off_diagonal == 0.0;
+        // Halves may underflow; the sum and the differences round relative to their largest part.
+        let own = 2.0 * f64::EPSILON * (beside + by_row.diagonal.abs()) + 4.0 * f64::MIN_POSITIVE;
+        let rounding = by_row.rounding + by_column.rounding + if alone { 0.0 } else { own };
         let gap = by_row.diagonal - beside - rounding;
         self.symmetric_part_gap = self.symmetric_part_gap.min(gap.max(-f64::MAX));
         let whole = |sum: &LineSum| (sum.diagonal.abs() + sum.off_diagonal).min(f64::MAX);

@@ -10,7 +10,8 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Converges to the solution, in exact arithmetic, from every initial guess.
+    /// Converges to the solution from every initial guess, as the engine runs it by default: proven for
+    /// exact arithmetic, and rounding errors do not grow on the way.
     Certain,
     /// Neither proven nor excluded.
     Possible,
@@ -74,7 +75,7 @@ fn stationary(analysis: &Analysis, method: MethodName) -> Finding {
         let reason = format!("divides by the diagonal, and entry ({row}, {row}) is zero");
         return (Verdict::Impossible, reason);
     }
-    if let Some(proof) = analysis.h_matrix {
+    if let Some(proof) = analysis.h_matrix_without_growth() {
         return (Verdict::Certain, h_matrix_reason(analysis, proof, method));
     }
     let one_sign =
@@ -86,25 +87,28 @@ fn stationary(analysis: &Analysis, method: MethodName) -> Finding {
         );
         return (Verdict::Impossible, reason);
     }
-    if let Some(proof) = analysis.h_matrix_up_to_rounding {
-        let property = h_matrix_reason(analysis, proof, method);
-        return (Verdict::Possible, format!("to be expected: up to rounding, {property}"));
+    match analysis.h_matrix_up_to_rounding {
+        Some(proof) if proof.bounds_growth() => {
+            let property = h_matrix_reason(analysis, proof, method);
+            return (Verdict::Possible, format!("to be expected: up to rounding, {property}"));
+        }
+        Some(_) => return (Verdict::Possible, GROWING_TRIANGLE.to_owned()),
+        None => {}
     }
     (Verdict::Possible, format!("no theorem covers it: {}", not_dominant(analysis)))
 }
 
+const GROWING_TRIANGLE: &str = "triangular without a zero on the diagonal, so nonsingular, but entries outweigh the diagonal, so that rounding errors may grow from row to row";
+
 fn h_matrix_reason(analysis: &Analysis, proof: HMatrixProof, method: MethodName) -> String {
-    let limit = match method {
-        MethodName::Jacobi => "; damping must not exceed 1",
-        _ => "",
-    };
+    // On a symmetric definite matrix every damping below 2 will do (Ostrowski and Reich).
+    let any_damping = method == MethodName::GaussSeidel
+        && matches!(analysis.definiteness, Definiteness::Positive | Definiteness::Negative);
+    let limit = if any_damping { "" } else { "; damping must not exceed 1" };
     let property = match proof {
-        HMatrixProof::Triangular => {
-            "triangular without a zero on the diagonal, so exact after at most n iterations"
-                .to_owned()
-        }
+        HMatrixProof::Triangular => GROWING_TRIANGLE.to_owned(),
         HMatrixProof::StrictRows if analysis.row_dominance.relative_gap_min > 0.0 => format!(
-            "strictly diagonally dominant by rows, so each iteration shrinks the largest error by a factor of {:.4} or better",
+            "strictly diagonally dominant by rows, so each undamped iteration shrinks the largest error by a factor of {:.4} or better",
             ((1.0 - analysis.row_dominance.relative_gap_min) * 1e4).ceil() / 1e4
         ),
         HMatrixProof::StrictRows => "strictly diagonally dominant by rows".to_owned(),
@@ -171,32 +175,38 @@ fn bicgstab(analysis: &Analysis) -> Finding {
 fn gmres(analysis: &Analysis) -> Finding {
     if analysis.symmetric_part_gap > 0.0 {
         return (
-            Verdict::Certain,
-            "the symmetric part is positive definite (Gershgorin), so every restart length converges without preconditioner (Eisenstat, Elman and Schultz)".to_owned(),
+            Verdict::Possible,
+            "the symmetric part is positive definite (Gershgorin), so every restart length converges without preconditioner (Eisenstat, Elman and Schultz); with one, as by default, no theorem covers restarts".to_owned(),
         );
     }
     if analysis.definiteness == Definiteness::Positive {
         return (
-            Verdict::Certain,
-            "symmetric positive definite, so every restart length converges without preconditioner (Eisenstat, Elman and Schultz)".to_owned(),
+            Verdict::Possible,
+            "symmetric positive definite, so every restart length converges without preconditioner (Eisenstat, Elman and Schultz); with one, as by default, no theorem covers restarts".to_owned(),
         );
     }
     let reason = match analysis.nonsingular() {
-        true => "nonsingular, so certain with a restart length of n; shorter ones may stagnate",
+        true => {
+            "nonsingular, so a restart length of n ends it in exact arithmetic; shorter ones may stagnate"
+        }
         false => "no theorem covers restarts on it",
     };
     (Verdict::Possible, reason.to_owned())
 }
 
 fn direct(analysis: &Analysis) -> Finding {
-    match analysis.nonsingular() {
-        true => (Verdict::Certain, "proven nonsingular, if the factors fit in memory".to_owned()),
-        false if analysis.h_matrix_up_to_rounding.is_some() => (
+    let proven = analysis.h_matrix_without_growth().is_some() || analysis.symmetric_part_gap > 0.0;
+    match analysis.h_matrix_up_to_rounding {
+        _ if proven => {
+            (Verdict::Certain, "proven nonsingular, if the factors fit in memory".to_owned())
+        }
+        Some(proof) if proof.bounds_growth() => (
             Verdict::Possible,
             "to be expected: up to rounding, a nonsingular H-matrix; if the factors fit in memory"
                 .to_owned(),
         ),
-        false => (
+        Some(_) => (Verdict::Possible, GROWING_TRIANGLE.to_owned()),
+        None => (
             Verdict::Possible,
             "solves every nonsingular system whose factors fit in memory; that it is nonsingular is not proven".to_owned(),
         ),
@@ -204,16 +214,14 @@ fn direct(analysis: &Analysis) -> Finding {
 }
 
 fn hybrid(analysis: &Analysis) -> Finding {
-    let certain = [stationary(analysis, MethodName::GaussSeidel), cg(analysis), gmres(analysis)]
-        .into_iter()
-        .zip([MethodName::GaussSeidel, MethodName::Cg, MethodName::Gmres])
-        .find(|((verdict, _), _)| *verdict == Verdict::Certain);
-    match certain {
-        Some((_, method)) => (
+    match stationary(analysis, MethodName::GaussSeidel) {
+        (Verdict::Certain, _) => (
             Verdict::Certain,
-            format!("{method} converges for certain, and it can fall back on it"),
+            "gauss_seidel converges for certain, and is what it falls back on".to_owned(),
         ),
-        None => (Verdict::Possible, "tries what suits and changes when progress stalls".to_owned()),
+        (Verdict::Possible | Verdict::Impossible, _) => {
+            (Verdict::Possible, "tries what suits and changes when progress stalls".to_owned())
+        }
     }
 }
 
