@@ -52,6 +52,7 @@ pub(crate) fn candidates(
         if let Some(asked) = options.preconditioner {
             prefer(&mut all, asked, analysis);
         }
+        all.extend(fallback(analysis));
         return Ok(all);
     }
     refuse(analysis, rows, options)?;
@@ -133,6 +134,25 @@ fn portfolio(analysis: &Analysis, rows: Rows) -> Vec<Candidate> {
     list.push(add(MethodName::Gmres, ilu, "its residual never grows", any));
     list.push(last);
     list
+}
+
+/// What converges for certain, however slowly: it comes last, where no factor fits in memory.
+fn fallback(analysis: &Analysis) -> Option<Candidate> {
+    analysis.h_matrix_without_growth().map(|_| {
+        candidate(
+            analysis,
+            MethodName::GaussSeidel,
+            PreconditionerName::None,
+            "a dominant diagonal makes it converge for certain",
+            f64::INFINITY,
+        )
+    })
+}
+
+/// The damping in force. What `hybrid` chooses by itself runs undamped: that is what its certainty is
+/// proven for.
+pub(crate) fn damping(options: &SolveOptions) -> f64 {
+    if options.method == MethodName::Hybrid { 1.0 } else { options.damping }
 }
 
 fn direct_reason(analysis: &Analysis) -> String {
@@ -280,11 +300,45 @@ fn refuse_singular(analysis: &Analysis, method: MethodName) -> Result<(), Refusa
 pub(crate) fn certain(analysis: &Analysis, candidate: &Candidate, options: &SolveOptions) -> bool {
     let definite = analysis.definiteness == Definiteness::Positive;
     match candidate.method {
-        MethodName::Jacobi => analysis.h_matrix.is_some() && options.damping <= 1.0,
+        MethodName::Jacobi => analysis.h_matrix.is_some() && damping(options) <= 1.0,
         MethodName::GaussSeidel => {
-            definite || (analysis.h_matrix.is_some() && options.damping <= 1.0)
+            definite || (analysis.h_matrix.is_some() && damping(options) <= 1.0)
         }
         MethodName::Cg => definite,
         MethodName::Bicgstab | MethodName::Gmres | MethodName::Direct | MethodName::Hybrid => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::solver::gallery;
+    use crate::solver::system::{LinearSystem, MatrixArrays};
+
+    fn last(system: &LinearSystem, options: &SolveOptions) -> Candidate {
+        let analysis = Analysis::of(system);
+        candidates(&analysis, system.rows(), options).unwrap().pop().unwrap()
+    }
+
+    #[test]
+    fn what_converges_for_certain_is_tried_last_and_undamped() {
+        let system = gallery::diagonally_dominant(500, 2_500, 3).unwrap();
+        for preconditioner in [None, Some(PreconditionerName::Ilu), Some(PreconditionerName::None)]
+        {
+            let options = SolveOptions { preconditioner, damping: 1.9, ..SolveOptions::default() };
+            let found = last(&system, &options);
+            assert_eq!(found.method, MethodName::GaussSeidel);
+            assert_eq!(found.preconditioner, PreconditionerName::None);
+            assert!(certain(&Analysis::of(&system), &found, &options));
+            assert_eq!(damping(&options), 1.0);
+        }
+    }
+
+    #[test]
+    fn nothing_is_fallen_back_on_where_nothing_is_certain() {
+        let values = vec![1.0, 0.0, 10.0, 1.0];
+        let system =
+            LinearSystem::assemble(2, 2, MatrixArrays::Dense { values }, vec![1.0; 2]).unwrap();
+        assert_eq!(last(&system, &SolveOptions::default()).method, MethodName::Direct);
     }
 }

@@ -39,9 +39,9 @@ impl Method {
     pub fn of(candidate: &Candidate, options: &SolveOptions) -> Self {
         let preconditioner = candidate.preconditioner;
         match candidate.method {
-            MethodName::Jacobi => Self::Jacobi(Jacobi::new(options.damping)),
+            MethodName::Jacobi => Self::Jacobi(Jacobi::new(hybrid::damping(options))),
             MethodName::GaussSeidel => {
-                Self::GaussSeidel(GaussSeidel::new(options.damping, options.sweep))
+                Self::GaussSeidel(GaussSeidel::new(hybrid::damping(options), options.sweep))
             }
             MethodName::Cg => Self::Cg(Cg::new(preconditioner)),
             MethodName::Bicgstab => Self::Bicgstab(Bicgstab::new(preconditioner)),
