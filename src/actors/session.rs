@@ -26,6 +26,7 @@ use crate::protocol::frame::{
     ConvergenceSignal, End, EndReason, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
     Prepared, StreamError, Warning,
 };
+use crate::protocol::problem::ProblemKind;
 use crate::protocol::status::{SessionState, SessionStatus};
 use crate::protocol::stream_options::StreamOptions;
 use crate::protocol::timestamp::Timestamp;
@@ -270,9 +271,7 @@ impl Session {
             Outcome::Stopped(stop) => {
                 if let Some(way_out) = remedy::way_out(&stop) {
                     self.announcer.announce(vec![FrameBody::Error(StreamError {
-                        code: stop.code(),
-                        title: "the solve stopped without an answer".to_owned(),
-                        status: 422,
+                        kind: ProblemKind::of_stop(&stop),
                         detail: stop.to_string(),
                         way_out: Some(way_out.to_owned()),
                     })]);
@@ -284,10 +283,8 @@ impl Session {
 
     fn end_with_failure(&mut self, failure: &WorkerFailure, ctx: &mut Context<Self>) {
         self.announcer.announce(vec![FrameBody::Error(StreamError {
-            code: "internal_error",
-            title: "a solver worker failed".to_owned(),
-            status: 500,
-            detail: failure.message.clone(),
+            kind: ProblemKind::Internal,
+            detail: format!("a solver worker failed: {}", failure.message),
             way_out: Some("try another method, and report this as a defect".to_owned()),
         })]);
         self.end(EndReason::InternalError, sentence(EndReason::InternalError), ctx);

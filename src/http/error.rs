@@ -55,8 +55,7 @@ impl From<NodeError> for HttpProblem {
                     .with_retry_after(RETRY_AFTER_LIMIT)
             }
             NodeError::Refused(OpenRefused::Overloaded(Overload::Memory { .. })) => {
-                Problem::new(ProblemKind::OutOfMemoryBudget, detail)
-                    .with_retry_after(RETRY_AFTER_LIMIT)
+                Problem::new(ProblemKind::ServerMemory, detail).with_retry_after(RETRY_AFTER_LIMIT)
             }
             NodeError::Refused(OpenRefused::Draining) | NodeError::Stopped => {
                 Problem::new(ProblemKind::Draining, detail)

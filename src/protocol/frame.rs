@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::ids::{FrameSequence, SessionId, SystemVersion};
+use crate::protocol::problem::ProblemKind;
 use crate::protocol::timestamp::Timestamp;
 use crate::solver::analysis::Analysis;
 use crate::solver::options::{MethodName, PreconditionerName};
@@ -171,13 +172,11 @@ pub struct Heartbeat {
     pub uptime_ms: u64,
 }
 
-/// Something went wrong inside the stream; the members of an RFC 9457 problem.
+/// Something went wrong inside the stream: an RFC 9457 problem as one member of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamError {
-    /// Last segment of the problem's type URI.
-    pub code: &'static str,
-    pub title: String,
-    pub status: u16,
+    pub kind: ProblemKind,
+    /// What is wrong this time, in one sentence.
     pub detail: String,
     /// What would work instead, where there is something.
     pub way_out: Option<String>,

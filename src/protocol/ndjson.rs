@@ -192,12 +192,12 @@ fn write_heartbeat(object: &mut JsonObject<'_>, heartbeat: &Heartbeat) {
 }
 
 fn write_error(object: &mut JsonObject<'_>, error: &StreamError) {
-    let StreamError { code, title, status, detail, way_out } = error;
+    let StreamError { kind, detail, way_out } = error;
     object.object("problem", |object| {
         object
-            .text("type", &format!("/problems/{code}"))
-            .text("title", title)
-            .integer("status", u64::from(*status))
+            .text("type", &format!("/problems/{}", kind.code()))
+            .text("title", kind.title())
+            .integer("status", u64::from(kind.status()))
             .text("detail", detail);
         if let Some(way_out) = way_out {
             object.text("way_out", way_out);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::protocol::json::{Fault, Faults, JsonObject, Malformed};
-use crate::solver::outcome::Refusal;
+use crate::solver::outcome::{Refusal, StopReason};
 
 /// The kind of a problem: last segment of its `type`, title, status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,15 +26,24 @@ pub enum ProblemKind {
     TooManySessions,
     Busy,
     Draining,
-    OutOfMemoryBudget,
+    ServerMemory,
     NoSolution,
     SolutionNotReady,
     ForeignOrigin,
     Internal,
+    // Why a solve stopped; these stand in streams.
+    IterationLimit,
+    Breakdown,
+    Indefinite,
+    Diverged,
+    Stagnated,
+    Singular,
+    PrecisionLimit,
+    MemoryBudget,
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 29] = [
         Self::MalformedBody,
         Self::InvalidRequest,
         Self::InvalidSystem,
@@ -51,12 +60,35 @@ impl ProblemKind {
         Self::TooManySessions,
         Self::Busy,
         Self::Draining,
-        Self::OutOfMemoryBudget,
+        Self::ServerMemory,
         Self::NoSolution,
         Self::SolutionNotReady,
         Self::ForeignOrigin,
         Self::Internal,
+        Self::IterationLimit,
+        Self::Breakdown,
+        Self::Indefinite,
+        Self::Diverged,
+        Self::Stagnated,
+        Self::Singular,
+        Self::PrecisionLimit,
+        Self::MemoryBudget,
     ];
+
+    /// The kind of a solve that stopped without an answer. Its code is the reason of the stream's end,
+    /// spelt as an address.
+    pub fn of_stop(stop: &StopReason) -> Self {
+        match stop {
+            StopReason::IterationLimit { .. } => Self::IterationLimit,
+            StopReason::Breakdown { .. } => Self::Breakdown,
+            StopReason::Indefinite { .. } => Self::Indefinite,
+            StopReason::Diverged { .. } => Self::Diverged,
+            StopReason::Stagnated { .. } => Self::Stagnated,
+            StopReason::Singular { .. } => Self::Singular,
+            StopReason::PrecisionLimit { .. } => Self::PrecisionLimit,
+            StopReason::OutOfMemoryBudget { .. } => Self::MemoryBudget,
+        }
+    }
 
     /// The last segment of the problem's `type`.
     pub fn code(self) -> &'static str {
@@ -181,8 +213,8 @@ impl ProblemKind {
                 "The server is shutting down",
                 "It finishes what it has and takes nothing new. Try another node.",
             ),
-            Self::OutOfMemoryBudget => (
-                "memory-budget",
+            Self::ServerMemory => (
+                "server-memory",
                 503,
                 "The server's memory for sessions is used up",
                 "Wait for other sessions to end, or send a smaller system.",
@@ -210,6 +242,62 @@ impl ProblemKind {
                 500,
                 "A defect of the server",
                 "Something failed that should not. Please report what you sent.",
+            ),
+            Self::IterationLimit => (
+                "max-iterations",
+                422,
+                "The solve reached its limit of iterations",
+                "The residual was still above the tolerance after `max_iterations`. If it was falling, \
+                 raise the limit; if not, choose another method or preconditioner.",
+            ),
+            Self::Breakdown => (
+                "breakdown",
+                422,
+                "The method broke down",
+                "A quantity by which the method divides vanished, which can happen to `bicgstab` on \
+                 any matrix. `gmres` and `direct` do not divide by it.",
+            ),
+            Self::Indefinite => (
+                "indefinite",
+                422,
+                "The matrix is not positive definite",
+                "`cg` and its preconditioners need xᵀ A x > 0 for every x, and the iteration found an \
+                 x for which it is not. `gmres`, `bicgstab` and `direct` do without.",
+            ),
+            Self::Diverged => (
+                "diverged",
+                422,
+                "The iteration diverges",
+                "The residual grew instead of falling. `jacobi` and `gauss_seidel` converge for \
+                 certain where the diagonal dominates; elsewhere use another method.",
+            ),
+            Self::Stagnated => (
+                "stagnated",
+                422,
+                "The iteration makes no progress",
+                "The residual hardly fell over many iterations. Another preconditioner, a longer \
+                 `restart` of `gmres`, or `direct` may bring it down.",
+            ),
+            Self::Singular => (
+                "singular",
+                422,
+                "The matrix is numerically singular",
+                "Some combination of its rows is zero, or too close to zero for the tolerance: there \
+                 is no solution, or no single one. Check the model that the matrix comes from.",
+            ),
+            Self::PrecisionLimit => (
+                "precision-limit",
+                422,
+                "The tolerance is below what rounding allows",
+                "`x` is as good as 64-bit floats make it, yet its residual is above the tolerance. \
+                 Take it as it is, raise the tolerance, or scale the system.",
+            ),
+            Self::MemoryBudget => (
+                "memory-budget",
+                422,
+                "The solve would need more memory than it may have",
+                "The factors or the basis of the method would exceed `memory_bytes_max`, or what the \
+                 server has left. An iterative method with a weaker preconditioner needs less.",
             ),
         }
     }
@@ -395,6 +483,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::protocol::frame::EndReason;
     use crate::solver::options::MethodName;
 
     #[test]
@@ -402,6 +491,40 @@ mod tests {
         let codes: BTreeSet<_> = ProblemKind::ALL.into_iter().map(ProblemKind::code).collect();
         assert_eq!(codes.len(), ProblemKind::ALL.len());
         assert!(ProblemKind::ALL.into_iter().all(|kind| (400..600).contains(&kind.status())));
+    }
+
+    #[test]
+    fn every_reason_to_stop_has_an_explanation_under_its_own_name() {
+        let (method, iteration, evidence) = (MethodName::Cg, 1, String::new());
+        let stops = [
+            StopReason::IterationLimit { iterations_max: 1, residual_norm: 1.0 },
+            StopReason::Breakdown { method, iteration, quantity: "" },
+            StopReason::Indefinite { method, iteration, evidence: evidence.clone() },
+            StopReason::Diverged { method, iteration, from: 1.0, to: 2.0 },
+            StopReason::Stagnated {
+                method,
+                residual_norm: 1.0,
+                window: 1,
+                expected_fall_percent: 1,
+            },
+            StopReason::Singular { evidence },
+            StopReason::PrecisionLimit { residual_norm: 1.0, rounding_limit: 1.0 },
+            StopReason::OutOfMemoryBudget { needed_bytes: 2, limit_bytes: 1 },
+        ];
+        for stop in stops {
+            let kind = ProblemKind::of_stop(&stop);
+            assert_eq!(kind.code(), stop.code().replace('_', "-"));
+            assert!(ProblemKind::ALL.contains(&kind), "{kind:?} is explained");
+        }
+        let internal = EndReason::InternalError.as_str().replace('_', "-");
+        assert_eq!(ProblemKind::Internal.code(), internal);
+    }
+
+    #[test]
+    fn codes_are_spelt_as_addresses() {
+        for kind in ProblemKind::ALL {
+            assert!(kind.code().bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase()));
+        }
     }
 
     #[test]

@@ -162,3 +162,21 @@ fn a_page_of_another_site_may_neither_change_nor_read_anything() {
     let read = request(server.address, "GET /api/v1/status", &headers, b"");
     assert_eq!(read.header("access-control-allow-origin"), None);
 }
+
+#[test]
+fn an_error_inside_a_stream_leads_to_its_explanation() {
+    let server = TestServer::start();
+    // Positive diagonal, eigenvalues 3 and -1: only the iteration finds out.
+    let body = r#"{"matrix": [[1, 2], [2, 1]], "vector": [1, -1], "method": "cg"}"#;
+    let frames: Vec<Value> =
+        post_json(server.address, "/api/v1/solve-stream", body).frames().collect();
+    let problem = &frames.iter().find(|frame| frame["type"] == "error").unwrap()["problem"];
+    assert_eq!(frames.last().unwrap()["reason"], "indefinite");
+    assert_eq!(
+        (problem["type"].as_str(), problem["status"].as_u64()),
+        (Some("/problems/indefinite"), Some(422))
+    );
+    let page = get(server.address, problem["type"].as_str().unwrap());
+    assert_eq!(page.status, 200);
+    assert!(page.text().starts_with(problem["title"].as_str().unwrap()));
+}

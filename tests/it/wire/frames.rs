@@ -9,6 +9,7 @@ use weir::protocol::frame::{
 };
 use weir::protocol::frame_text::{FrameText, StreamFormat};
 use weir::protocol::ndjson;
+use weir::protocol::problem::ProblemKind;
 use weir::protocol::published::PublishedFrame;
 use weir::protocol::timestamp::Timestamp;
 use weir::solver::analysis::Analysis;
@@ -105,9 +106,7 @@ fn bodies() -> Vec<FrameBody> {
         }),
         FrameBody::Heartbeat(Heartbeat { iteration: 55, uptime_ms: 15_000 }),
         FrameBody::Error(StreamError {
-            code: "internal-error",
-            title: "A defect of the server".into(),
-            status: 500,
+            kind: ProblemKind::Internal,
             detail: "a worker failed".into(),
             way_out: Some("send it again".into()),
         }),
