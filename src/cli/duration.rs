@@ -23,6 +23,31 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| "expected a duration that is not negative and not endless".to_owned())
 }
 
+/// Reads a duration of at least a millisecond: for a limit that would otherwise end what it guards
+/// at once.
+///
+/// # Errors
+/// As [`parse_duration`].
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
+    at_least(Duration::from_millis(1), text)
+}
+
+/// Reads a duration of at least 100 ms: for what is done again and again after it.
+///
+/// # Errors
+/// As [`parse_duration`].
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    at_least(Duration::from_millis(100), text)
+}
+
+fn at_least(least: Duration, text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    match duration >= least {
+        true => Ok(duration),
+        false => Err(format!("expected at least {}ms", least.as_millis())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::actors::node::Node;
 use crate::cli::bytes::parse_bytes;
-use crate::cli::duration::parse_duration;
+use crate::cli::duration::{parse_interval, parse_limit};
 use crate::http::server::{HttpConfig, Running, serve};
 use crate::ids::NodeId;
 use crate::runtime::config::NodeConfig;
@@ -74,19 +74,19 @@ struct LimitArguments {
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes, env = "WEIR_MAX_BODIES")]
     max_bodies: u64,
     /// A listener that takes nothing for this long is ended
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration, env = "WEIR_STALL_LIMIT")]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_interval, env = "WEIR_STALL_LIMIT")]
     stall_limit: Duration,
     /// A session ends after this long
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration, env = "WEIR_MAX_SESSION_DURATION")]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_limit, env = "WEIR_MAX_SESSION_DURATION")]
     max_session_duration: Duration,
     /// The solution of an ended session can be read for this long
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration, env = "WEIR_RETENTION")]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_limit, env = "WEIR_RETENTION")]
     retention: Duration,
     /// Silence after which a stream gets a heartbeat
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_duration, env = "WEIR_HEARTBEAT")]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_interval, env = "WEIR_HEARTBEAT")]
     heartbeat: Duration,
     /// Streams get this long to take their end frames at shutdown
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration, env = "WEIR_DRAIN_LIMIT")]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_limit, env = "WEIR_DRAIN_LIMIT")]
     drain_limit: Duration,
 }
 

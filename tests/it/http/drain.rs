@@ -104,3 +104,19 @@ fn await_draining(address: std::net::SocketAddr) -> Value {
         }
     }
 }
+
+#[test]
+fn a_duration_that_would_end_everything_at_once_is_refused() {
+    let flags =
+        ["--heartbeat", "--stall-limit", "--max-session-duration", "--retention", "--drain-limit"];
+    for flag in flags {
+        let output = Command::new(env!("CARGO_BIN_EXE_weir"))
+            // An address that nobody has: if the flag were taken, the server still would not start.
+            .args(["serve", "--bind", "192.0.2.1:9", flag, "0s"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(flag) && said.contains("expected at least"), "{said}");
+    }
+}
