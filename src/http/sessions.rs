@@ -10,11 +10,13 @@ use crate::http::error::HttpProblem;
 use crate::http::negotiation::{negotiate, stream_format};
 use crate::http::server::Shared;
 use crate::http::solve_stream::open;
-use crate::http::stream_body::stream_response;
-use crate::ids::SessionId;
+use crate::http::stream_body::{Listening, stream_response};
+use crate::ids::{FrameSequence, SessionId};
 use crate::protocol::json::{Fault, Faults};
 use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::{Problem, ProblemKind};
+use crate::protocol::sse;
+use crate::protocol::status::SessionState;
 
 /// Most sessions that one answer lists.
 const LISTED_MAX: usize = 1_000;
@@ -35,7 +37,9 @@ pub async fn create(
         .json(status))
 }
 
-/// `GET /api/v1/sessions/{id}/stream`: listens from now on, after the facts so far.
+/// `GET /api/v1/sessions/{id}/stream`: listens from now on, after the facts so far. A `Last-Event-ID`
+/// leaves out what its sender has had; 204 when that is everything there will ever be, which makes a
+/// browser's `EventSource` stop.
 pub async fn listen(
     request: HttpRequest,
     path: Path<String>,
@@ -44,8 +48,18 @@ pub async fn listen(
     let format = stream_format(&request)?;
     let session = session_of(&path)?;
     let options = listening_options(&request)?;
+    let seen = last_event(&request, session);
+    if let Some(seen) = seen {
+        let status = shared.node.status(session).await?;
+        if status.state == SessionState::Ended && seen >= status.sequence {
+            let mut nothing_more = HttpResponse::NoContent();
+            return Ok(nothing_more.insert_header(("cache-control", "no-store")).finish());
+        }
+    }
     let frames = shared.node.subscribe(session, options.include_solution).await?;
-    Ok(stream_response(&request, session, frames, format, options.flush_interval, &shared.clock))
+    let flush_interval = options.flush_interval;
+    let listening = Listening { session, frames, format, flush_interval, seen };
+    Ok(stream_response(&request, listening, &shared.clock))
 }
 
 /// `GET /api/v1/status/{id}` and `GET /api/v1/sessions/{id}`.
@@ -130,6 +144,11 @@ fn listening_options(request: &HttpRequest) -> Result<ListeningOptions, HttpProb
         include_solution: stream.include_solution,
         flush_interval: stream.flush_interval,
     })
+}
+
+/// The last frame of this session that a client says it has had.
+fn last_event(request: &HttpRequest, session: SessionId) -> Option<FrameSequence> {
+    sse::sequence_of(request.headers().get("last-event-id")?.to_str().ok()?, session)
 }
 
 /// The parameters of a request's address, decoded.

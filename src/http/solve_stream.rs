@@ -7,7 +7,7 @@ use crate::actors::node::{NewSession, Opened};
 use crate::http::error::HttpProblem;
 use crate::http::negotiation::stream_format;
 use crate::http::server::Shared;
-use crate::http::stream_body::stream_response;
+use crate::http::stream_body::{Listening, stream_response};
 use crate::protocol::problem::{Problem, ProblemKind};
 use crate::protocol::solve::PreparedSession;
 
@@ -24,7 +24,8 @@ pub async fn solve_stream(
     let frames = frames.ok_or_else(|| {
         Problem::new(ProblemKind::Internal, "the session was opened without its listener")
     })?;
-    Ok(stream_response(&request, session, frames, format, flush_interval, &shared.clock))
+    let listening = Listening { session, frames, format, flush_interval, seen: None };
+    Ok(stream_response(&request, listening, &shared.clock))
 }
 
 /// Opens a prepared session.

@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 
 use crate::actors::frame_channel::FrameReceiver;
 use crate::http::connection::Connection;
-use crate::ids::SessionId;
+use crate::ids::{FrameSequence, SessionId};
 use crate::protocol::frame_text::{FrameText, StreamFormat};
 use crate::protocol::published::PublishedFrame;
 use crate::protocol::sse;
@@ -35,6 +35,8 @@ pub struct StreamBody {
     waiting: VecDeque<Arc<PublishedFrame>>,
     rendering: Option<FrameText>,
     gathered: Vec<u8>,
+    /// The number of the last frame that the client has had already.
+    seen: Option<FrameSequence>,
     full_chunks: u32,
     ended: bool,
     flush: Option<FlushTimer>,
@@ -49,15 +51,20 @@ struct FlushTimer {
     running: Option<Pin<Box<Sleep>>>,
 }
 
-/// The response that streams `frames` to the client of `request`.
-pub fn stream_response(
-    request: &HttpRequest,
-    session: SessionId,
-    frames: FrameReceiver,
-    format: StreamFormat,
-    flush_interval: Option<Duration>,
-    clock: &Clock,
-) -> HttpResponse {
+/// What is to be streamed, and how.
+#[derive(Debug)]
+pub struct Listening {
+    pub session: SessionId,
+    pub frames: FrameReceiver,
+    pub format: StreamFormat,
+    pub flush_interval: Option<Duration>,
+    /// Frames up to this one are left out.
+    pub seen: Option<FrameSequence>,
+}
+
+/// The response that streams a session to the client of `request`.
+pub fn stream_response(request: &HttpRequest, listening: Listening, clock: &Clock) -> HttpResponse {
+    let Listening { session, frames, format, flush_interval, seen } = listening;
     let content_type = match format {
         StreamFormat::Ndjson => "application/x-ndjson",
         StreamFormat::Sse => "text/event-stream",
@@ -72,6 +79,7 @@ pub fn stream_response(
             StreamFormat::Ndjson => Vec::new(),
             StreamFormat::Sse => sse::STREAM_START.to_vec(),
         },
+        seen,
         full_chunks: 0,
         ended: false,
         flush: flush_interval.map(|interval| FlushTimer {
@@ -129,7 +137,13 @@ impl Stream for StreamBody {
                 return if body.gathered.is_empty() { Poll::Ready(None) } else { body.chunk() };
             }
             match body.frames.poll_next(context) {
-                Poll::Ready(Some(batch)) => body.waiting.extend(batch),
+                Poll::Ready(Some(batch)) => {
+                    let seen = body.seen;
+                    let unseen = |published: &Arc<PublishedFrame>| {
+                        seen.is_none_or(|seen| published.frame.sequence > seen)
+                    };
+                    body.waiting.extend(batch.into_iter().filter(unseen));
+                }
                 Poll::Ready(None) => body.ended = true,
                 Poll::Pending => {
                     body.full_chunks = 0;

@@ -1,4 +1,5 @@
-// Opens a session with fetch, listens to it with EventSource, prints every event.
+// Opens a session with fetch, listens to it with an EventSource that nobody closes until it gives up
+// by itself; prints every event and how often the source connected.
 import { withPage } from './chromium.mjs';
 
 const url = process.argv[2];
@@ -15,14 +16,19 @@ await withPage(async page => {
     const kinds = ['session_opened', 'iteration_update', 'prepared', 'method_changed',
       'convergence_signal', 'solution', 'heartbeat', 'end'];
     const events = [];
+    let connections = 0;
+    source.onopen = () => connections++;
     return new Promise((resolve, reject) => {
       for (const kind of kinds) {
         source.addEventListener(kind, event => {
           events.push({ ...JSON.parse(event.data), id: event.lastEventId });
-          if (kind === 'end') { source.close(); resolve(events); }
         });
       }
-      source.onerror = () => reject(new Error('the event source failed'));
+      source.onerror = () => {
+        const last = events.at(-1)?.type;
+        if (last !== 'end') reject(new Error(`the event source failed after ${last}`));
+        if (source.readyState === EventSource.CLOSED) resolve({ events, connections });
+      };
     });
   });
 });

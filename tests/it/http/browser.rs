@@ -19,13 +19,15 @@ fn browse(server: &TestServer, script: &str) -> Value {
 }
 
 #[test]
-fn an_event_source_follows_a_session_to_its_end() {
-    let events = browse(&TestServer::start(), "event_source.mjs");
-    let events = events.as_array().unwrap();
+fn an_event_source_follows_a_session_to_its_end_and_does_not_come_again() {
+    let seen = browse(&TestServer::start(), "event_source.mjs");
+    assert_eq!(seen["connections"], 1, "{seen}");
+    let events = seen["events"].as_array().unwrap();
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds.first(), Some(&"session_opened"), "{kinds:?}");
     assert!(kinds.contains(&"iteration_update"), "{kinds:?}");
     assert!(kinds.ends_with(&["convergence_signal", "solution", "end"]), "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|&&kind| kind == "end").count(), 1, "{kinds:?}");
     for event in events {
         let expected = format!("{}:{}", event["session_id"].as_str().unwrap(), event["sequence"]);
         assert_eq!(event["id"], expected);

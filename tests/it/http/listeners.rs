@@ -111,3 +111,33 @@ fn two_listeners_of_one_session_get_the_same_facts() {
     assert_eq!(first["reason"], "deleted");
     assert_eq!(first, second);
 }
+
+#[test]
+fn a_listener_that_comes_again_gets_only_what_it_has_not_had() {
+    let server = TestServer::start();
+    let created = post_json(server.address, "/api/v1/sessions", MENDED);
+    let session = created.json()["session_id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/sessions/{session}/stream");
+    // The first sees updates as they come; whoever comes after the end gets the facts alone.
+    assert_eq!(get(server.address, &path).frames().last().unwrap()["type"], "end");
+    let all: Vec<Value> = get(server.address, &path).frames().collect();
+    let end = all.last().unwrap();
+    assert_eq!(end["type"], "end");
+    let again = |last_event_id: &str| {
+        let headers = [("last-event-id", last_event_id)];
+        request(server.address, &format!("GET {path}"), &headers, b"")
+    };
+
+    let last = end["sequence"].as_u64().unwrap();
+    assert_eq!(again(&format!("{session}:{last}")).status, 204);
+    assert_eq!(again(&format!("{session}:{}", last + 1)).status, 204);
+    let missed: Vec<Value> = again(&format!("{session}:{}", last - 1)).frames().collect();
+    assert_eq!(missed, [end.clone()]);
+    // What this session never said counts for nothing.
+    let foreign = "01234567-89ab-4def-8123-456789abcdef";
+    for id in [format!("{foreign}:{last}"), last.to_string(), format!("{session}:x")] {
+        let response = again(&id);
+        assert_eq!(response.status, 200, "{id}");
+        assert_eq!(response.frames().collect::<Vec<_>>(), all, "{id}");
+    }
+}
