@@ -572,6 +572,19 @@ fn hybrid_says_what_it_chose_and_why() {
 }
 
 #[test]
+fn direct_refuses_a_large_graph_without_separators_before_it_orders_it() {
+    let system = gallery::page_rank(16, 400_000, 1).unwrap();
+    let tight = SolveOptions { memory_bytes_max: 200_000_000, ..with(Direct) };
+    let mut engine = Engine::new(system.clone(), Analysis::of(&system), None, tight).unwrap();
+    let Step::Finished(Outcome::Stopped(StopReason::OutOfMemoryBudget { needed_bytes, .. })) =
+        engine.step()
+    else {
+        panic!("no ordering takes less than a minimum degree one, which predicts 6.3e9 bytes")
+    };
+    assert!((200_000_000..4_000_000_000).contains(&needed_bytes), "{needed_bytes}");
+}
+
+#[test]
 fn hybrid_does_not_order_a_large_graph_that_has_no_separators() {
     let wide = gallery::page_rank(16, 400_000, 1).unwrap();
     let n = wide.order();

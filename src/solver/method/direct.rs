@@ -22,6 +22,7 @@ use crate::solver::assembly;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::method::fill::{self, Fill};
+use crate::solver::method::separator;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
 use crate::solver::residual;
@@ -106,11 +107,7 @@ impl Direct {
     /// See [`Method::step`](super::Method::step).
     pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
         match std::mem::replace(&mut self.phase, Phase::Unordered) {
-            Phase::Unordered => match self.shape {
-                Shape::General => self.order_general(problem),
-                Shape::Symmetric => self.order_symmetric(problem, Symmetric::Ldlt),
-                Shape::SymmetricPositiveDiagonal => self.order_symmetric(problem, Symmetric::Llt),
-            },
+            Phase::Unordered => self.order(problem),
             Phase::Symmetric { symbolic, fill, kind } => {
                 self.factor_symmetric(problem, symbolic, fill, kind)
             }
@@ -119,6 +116,32 @@ impl Direct {
             }
             Phase::Factored(factor) => self.refine(problem, iterate, factor),
         }
+    }
+
+    fn order(&mut self, problem: &Problem) -> Advance {
+        let needed_bytes = self.hopeless_bytes(problem);
+        if needed_bytes > self.memory_bytes_max {
+            return self.too_large(needed_bytes);
+        }
+        match self.shape {
+            Shape::General => self.order_general(problem),
+            Shape::Symmetric => self.order_symmetric(problem, Symmetric::Ldlt),
+            Shape::SymmetricPositiveDiagonal => self.order_symmetric(problem, Symmetric::Llt),
+        }
+    }
+
+    /// Bytes of the dense block that no ordering of a large graph avoids, as far as a quick look tells.
+    /// Minimum degree takes minutes on graphs without separators, only to predict more than fits.
+    fn hopeless_bytes(&self, problem: &Problem) -> u64 {
+        if problem.order() < separator::ORDER_MIN {
+            return 0;
+        }
+        let entry_bytes = match self.shape {
+            Shape::General => 8,
+            Shape::Symmetric | Shape::SymmetricPositiveDiagonal => 4,
+        };
+        let enough = (self.memory_bytes_max / entry_bytes).isqrt() as usize;
+        (separator::front(problem.rows, enough) as u64).pow(2) * entry_bytes
     }
 
     fn order_symmetric(&mut self, problem: &Problem, kind: Symmetric) -> Advance {

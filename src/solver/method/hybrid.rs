@@ -27,9 +27,6 @@ const COMFORTABLE_GAP: f64 = 0.02;
 /// Up to this order a factorisation costs less than the bookkeeping of an iteration is worth.
 const ALWAYS_DIRECT_ORDER_MAX: usize = 200;
 
-/// Below this order the ordering is cheap enough to be asked.
-const WIDTH_MATTERS_ORDER_MIN: usize = 50_000;
-
 /// Operations that a factorisation does in the time an iteration takes for one: blocks stay in cache
 /// and fill the vector units, a sparse product waits for memory.
 const DENSE_ADVANTAGE: f64 = 12.0;
@@ -192,7 +189,7 @@ fn direct_flops_max(analysis: &Analysis) -> f64 {
 
 /// Whether a large graph is so wide that one separator alone costs more than a factorisation may.
 fn hopeless_to_factorise(analysis: &Analysis, rows: Rows, flops_max: f64) -> bool {
-    if analysis.order < WIDTH_MATTERS_ORDER_MIN {
+    if analysis.order < separator::ORDER_MIN {
         return false;
     }
     let width = separator::widest_level(rows) as f64;
