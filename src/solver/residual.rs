@@ -56,7 +56,12 @@ fn relative_product(rows: Rows, z: &[f64]) -> f64 {
         let (cols, values) = rows.row(i);
         let terms = || cols.iter().zip(values).map(|(&col, value)| value * z[col as usize]);
         let size: f64 = terms().map(f64::abs).sum();
-        if size == 0.0 { 0.0 } else { terms().sum::<f64>().abs() / size }
+        match size {
+            0.0 => 0.0,
+            // A row that overflows tells nothing; as NaN it would be dropped from the maximum.
+            _ if !size.is_finite() => 1.0,
+            _ => terms().sum::<f64>().abs() / size,
+        }
     };
     (0..rows.count()).map(ratio).fold(0.0, f64::max)
 }
@@ -79,6 +84,11 @@ mod tests {
         // A third unknown that the singular pair does not touch carries only noise.
         let block = |i: usize, j: usize| [[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 1.0]][i][j];
         check(3, block, &[-2e17, 1e17, 1.0], 0.0);
+    }
+
+    #[test]
+    fn rows_that_overflow_do_not_speak_for_singularity() {
+        check(2, |i, j| [[1e200, 1e200], [1e200, -1e200]][i][j], &[1e200, 1e200], 1.0);
     }
 
     #[test]
