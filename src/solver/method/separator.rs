@@ -44,20 +44,19 @@ fn search(rows: Rows, start: u32) -> (u32, usize) {
 /// or a chain of small blocks is made of vanishes.
 const DEGREE_MAX: usize = 8;
 
-/// A dense block that every factorisation is likely to meet, as its order. Estimated from below: half
-/// the widest level of what is left once unknowns of few neighbours are eliminated and hubs are set
-/// aside. On grids it stays below the true front, on random graphs it is a fixed part of n.
+/// A dense block that every factorisation is likely to meet, as its order: the widest level of what is
+/// left once unknowns of few neighbours are eliminated and hubs are set aside. An estimate, no bound: on grids it stays below the true front, on random graphs it is a fixed part of n.
 ///
 /// O(nnz log nnz), and nothing but two searches where `enough` is not reached anyway.
 pub(super) fn front(rows: Rows, enough: usize) -> usize {
-    let first_look = widest_level(rows) / 2;
+    let first_look = widest_level(rows);
     if first_look < enough {
         return first_look;
     }
     let mut graph = Graph::of(rows);
     graph.eliminate_small();
     graph.set_hubs_aside();
-    (graph.widest_level() / 2).min(first_look)
+    graph.widest_level().min(first_look)
 }
 
 /// The pattern of `A + Aᵀ` without its diagonal, while unknowns are eliminated from it.
