@@ -19,6 +19,7 @@ pub use prospects::{Prospect, Verdict};
 
 use crate::solver::options::MethodName;
 use crate::solver::system::{LinearSystem, Rows};
+use dominance::Reach;
 use serde::Serialize;
 
 /// A relative difference of mirrored entries that rounding in the sender's arithmetic explains.
@@ -186,10 +187,15 @@ impl Analysis {
         let columns = Rows::of(&transposed);
         let mut found = pass::over(rows, columns);
         let (by_row, by_column) = (&found.row_standings, &found.column_standings);
-        let row_dominance =
-            found.row_tally.finish(|strict| graph::reach(rows, columns, by_row, strict));
+        // The arrows of a symmetric matrix go both ways: one component needs no search.
+        let whole = found.symmetry.values && components.count == 1;
+        let reach = |lines, across, standings, strict| match whole {
+            true => Reach::StronglyConnected,
+            false => graph::reach(lines, across, standings, strict),
+        };
+        let row_dominance = found.row_tally.finish(|strict| reach(rows, columns, by_row, strict));
         let column_dominance =
-            found.column_tally.finish(|strict| graph::reach(columns, rows, by_column, strict));
+            found.column_tally.finish(|strict| reach(columns, rows, by_column, strict));
         let h_matrix = h_matrix_proof(&found, row_dominance.kind, column_dominance.kind);
         let h_matrix_up_to_rounding = h_matrix_proof(
             &found,
