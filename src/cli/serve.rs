@@ -70,7 +70,7 @@ struct LimitArguments {
     /// Largest body taken, as it comes and as it inflates
     #[arg(long, value_name = "SIZE", default_value = "50MiB", value_parser = parse_bytes, env = "WEIR_MAX_BODY")]
     max_body: u64,
-    /// Memory that all bodies being read together may hold
+    /// Memory that all bodies being read together may hold, and as much again what they become
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_bytes, env = "WEIR_MAX_BODIES")]
     max_bodies: u64,
     /// A listener that takes nothing for this long is ended

@@ -7,9 +7,9 @@ use actix_web::web::Payload;
 use futures_util::StreamExt;
 
 use crate::http::body::{self, BodyLimits, BodyMeter};
+use crate::http::received::Received;
 use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::{Problem, ProblemEntry, ProblemKind};
-use crate::protocol::solve::SolveRequest;
 
 /// The first bytes of a gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -71,12 +71,12 @@ impl Form {
         Ok(())
     }
 
-    /// The request that the parts make. Parts that are gzip files are inflated, each to at most
+    /// The texts that the parts are. Parts that are gzip files are inflated, each to at most
     /// `bytes_max` bytes. Linear in the parts.
     ///
     /// # Errors
     /// A problem that names the part.
-    pub fn into_request(self, bytes_max: usize) -> Result<SolveRequest, Problem> {
+    pub fn into_received(self, bytes_max: usize) -> Result<Received, Problem> {
         let matrix = self
             .matrix
             .ok_or_else(|| bad_part("matrix", "a file in Matrix Market form", "nothing"))?;
@@ -86,7 +86,7 @@ impl Form {
             Some(options) => RequestOptions::from_json(&options, "options")?,
             None => RequestOptions::default(),
         };
-        SolveRequest::from_files(&matrix, vector.as_deref(), options)
+        Ok(Received::Files { matrix, vector, options })
     }
 }
 

@@ -1,19 +1,21 @@
 //! From a request's body to a session that only needs to be opened. Reading happens on the HTTP
-//! threads; decoding, assembling and analysing on threads that serve nobody, few at a time.
+//! threads; decoding, assembling and analysing on threads that serve nobody, few at a time and no more
+//! than the memory set aside for that holds.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Payload};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::body::{self, BodyEncoding, BodyKind, BodyLimits, BodyMeter};
 use crate::http::form::Form;
+use crate::http::received::Received;
 use crate::http::sessions::query_pairs;
 use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::{Problem, ProblemKind};
-use crate::protocol::solve::{PreparedSession, SolveRequest};
+use crate::protocol::solve::PreparedSession;
 
 /// Takes requests in, some at a time.
 #[derive(Debug, Clone)]
@@ -21,13 +23,44 @@ pub struct Intake {
     limits: BodyLimits,
     decoding: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    memory: DecodingMemory,
+}
+
+/// Memory for what bodies become, beside the bodies themselves. Those who need it wait for it with
+/// nothing of it in hand, so that they cannot wait for each other.
+#[derive(Debug, Clone)]
+struct DecodingMemory {
+    kibibytes: Arc<Semaphore>,
+    kibibytes_max: u32,
+}
+
+impl DecodingMemory {
+    fn new(bytes_max: usize) -> Self {
+        let kibibytes_max = u32::try_from(bytes_max.div_ceil(1_024)).unwrap_or(u32::MAX);
+        Self { kibibytes: Arc::new(Semaphore::new(kibibytes_max as usize)), kibibytes_max }
+    }
+
+    /// Waits until `bytes` are free; for all there is where that is less.
+    async fn reserve(&self, bytes: u64) -> OwnedSemaphorePermit {
+        let wanted = u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX);
+        let reserved =
+            Arc::clone(&self.kibibytes).acquire_many_owned(wanted.min(self.kibibytes_max));
+        reserved.await.expect("this semaphore is never closed")
+    }
 }
 
 impl Intake {
-    /// At most `decoding_max` bodies are decoded at once, and `waiting_max` wait for that.
-    pub fn new(limits: BodyLimits, decoding_max: usize, waiting_max: usize) -> Self {
+    /// At most `decoding_max` bodies are decoded at once, into at most `decoding_bytes_max`, and
+    /// `waiting_max` wait for that.
+    pub fn new(
+        limits: BodyLimits,
+        decoding_max: usize,
+        decoding_bytes_max: usize,
+        waiting_max: usize,
+    ) -> Self {
         Self {
             limits,
+            memory: DecodingMemory::new(decoding_bytes_max),
             decoding: Arc::new(Semaphore::new(decoding_max)),
             waiting: Arc::new(Semaphore::new(decoding_max + waiting_max)),
         }
@@ -48,10 +81,8 @@ impl Intake {
         match kind {
             BodyKind::Json => {
                 let whole = body::read_whole(request, payload, &mut meter).await?;
-                self.decode(meter, move || {
-                    SolveRequest::from_json(&plain(whole, encoding, bytes_max)?)
-                })
-                .await
+                self.decode(meter, move || Ok(Received::Json(plain(whole, encoding, bytes_max)?)))
+                    .await
             }
             BodyKind::MatrixMarket => {
                 let pairs = query_pairs(request);
@@ -60,23 +91,23 @@ impl Intake {
                 let whole = body::read_whole(request, payload, &mut meter).await?;
                 self.decode(meter, move || {
                     let matrix = plain(whole, encoding, bytes_max)?;
-                    SolveRequest::from_files(&matrix, None, options)
+                    Ok(Received::Files { matrix, vector: None, options })
                 })
                 .await
             }
             BodyKind::Form => {
                 let form = Form::read(request, payload, &mut meter, &self.limits).await?;
-                self.decode(meter, move || form.into_request(bytes_max)).await
+                self.decode(meter, move || form.into_received(bytes_max)).await
             }
         }
     }
 
-    /// Runs `read` and what follows on a thread of its own kind; holds the body's share of the memory
-    /// until that is done.
+    /// Runs `unpack` and what follows on threads of their own kind; holds the body's share of the
+    /// memory until that is done.
     async fn decode(
         &self,
         meter: BodyMeter,
-        read: impl FnOnce() -> Result<SolveRequest, Problem> + Send + 'static,
+        unpack: impl FnOnce() -> Result<Received, Problem> + Send + 'static,
     ) -> Result<PreparedSession, Problem> {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
             Problem::new(ProblemKind::Busy, "too many bodies wait to be decoded")
@@ -84,20 +115,54 @@ impl Intake {
         })?;
         let turn = Arc::clone(&self.decoding).acquire_owned().await;
         let turn = turn.expect("this semaphore is never closed");
-        // The job holds its turn itself: a client that leaves does not free the thread at work.
-        let job = web::block(move || {
-            let _held = (waiting, turn, meter);
-            read()?.prepare()
-        });
-        job.await.map_err(|_| {
-            Problem::new(ProblemKind::Internal, "decoding the body failed unexpectedly")
-        })?
+        let held = (waiting, turn, meter);
+        // A job holds what it uses itself: a client that leaves does not free the thread at work.
+        let (received, bytes, held) = on_a_thread(move || {
+            let received = unpack()?;
+            let bytes = received.decoded_bytes();
+            Ok((received, bytes, held))
+        })
+        .await?;
+        let memory = self.memory.reserve(bytes).await;
+        on_a_thread(move || {
+            let _held = (held, memory);
+            received.into_request()?.prepare()
+        })
+        .await
     }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    web::block(job)
+        .await
+        .map_err(|_| Problem::new(ProblemKind::Internal, "decoding the body failed unexpectedly"))?
 }
 
 fn plain(body: Vec<u8>, encoding: BodyEncoding, bytes_max: usize) -> Result<Vec<u8>, Problem> {
     match encoding {
         BodyEncoding::Plain => Ok(body),
         BodyEncoding::Gzip => body::inflate(&body, bytes_max),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn large_bodies_are_decoded_one_after_the_other_and_small_ones_beside_them() {
+        let memory = DecodingMemory::new(1 << 20);
+        let large = memory.reserve(900 << 10).now_or_never().expect("there is room");
+        let small = memory.reserve(100 << 10).now_or_never().expect("there is room for it, too");
+        assert!(memory.reserve(900 << 10).now_or_never().is_none());
+        drop((large, small));
+        let too_large = memory.reserve(u64::MAX).now_or_never().expect("it gets all there is");
+        assert!(memory.reserve(1).now_or_never().is_none());
+        drop(too_large);
+        assert!(memory.reserve(1).now_or_never().is_some());
     }
 }

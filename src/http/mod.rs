@@ -9,6 +9,7 @@ mod form;
 mod intake;
 mod negotiation;
 mod pages;
+pub mod received;
 mod routes;
 pub mod server;
 mod sessions;

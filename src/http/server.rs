@@ -28,7 +28,7 @@ pub struct HttpConfig {
     pub threads: usize,
     /// Of one body, as it arrives and as it inflates (plan 4.1).
     pub body_bytes_max: usize,
-    /// Of all bodies being read together.
+    /// Of all bodies being read together; and as much again of what they are decoded into.
     pub bodies_bytes_max: usize,
     /// Bodies decoded at the same time; further ones wait.
     pub decoding_max: usize,
@@ -93,7 +93,12 @@ pub fn serve(config: &HttpConfig, node: Node) -> io::Result<Running> {
     };
     let origins =
         AllowedOrigins { named: config.cors_origins.clone(), own: !config.bind.ip().is_loopback() };
-    let intake = Intake::new(limits, config.decoding_max, config.decoding_waiting_max);
+    let intake = Intake::new(
+        limits,
+        config.decoding_max,
+        config.bodies_bytes_max,
+        config.decoding_waiting_max,
+    );
     let shared = Data::new(Shared { node: node.clone(), intake, clock, origins: origins.clone() });
     let server = HttpServer::new(move || {
         App::new()

@@ -37,7 +37,7 @@ pub fn assemble(
         MatrixArrays::Coordinates { row_indices, col_indices, values } => {
             summed(gathered(rows, row_indices, col_indices, values))?
         }
-        MatrixArrays::Dense { values } => sparse_of_dense(rows, cols, &values),
+        MatrixArrays::Dense { values } => sparse_of_dense(rows, cols, values),
     };
     Ok(compressed.into_matrix(rows, cols))
 }
@@ -374,24 +374,19 @@ fn sort_row(indices: &mut [u32], values: &mut [f64], scratch: &mut Vec<(u32, f64
     }
 }
 
-fn sparse_of_dense(rows: usize, cols: usize, values: &[f64]) -> Compressed {
+fn sparse_of_dense(rows: usize, cols: usize, mut values: Vec<f64>) -> Compressed {
     let entries = values.iter().filter(|&&value| value != 0.0).count();
-    let mut sparse = Compressed {
-        pointers: Vec::with_capacity(rows + 1),
-        indices: Vec::with_capacity(entries),
-        values: Vec::with_capacity(entries),
-    };
-    sparse.pointers.push(0);
+    let mut pointers = Vec::with_capacity(rows + 1);
+    let mut indices = Vec::with_capacity(entries);
+    pointers.push(0);
     for row in values.chunks_exact(cols) {
-        for (col, &value) in (0..).zip(row) {
-            if value != 0.0 {
-                sparse.indices.push(col);
-                sparse.values.push(value);
-            }
-        }
-        sparse.pointers.push(sparse.indices.len() as u32);
+        indices.extend((0..).zip(row).filter(|&(_, &value)| value != 0.0).map(|(col, _)| col));
+        pointers.push(indices.len() as u32);
     }
-    sparse
+    // In place: a dense matrix is large, and a second copy of its values would double it.
+    values.retain(|&value| value != 0.0);
+    values.shrink_to_fit();
+    Compressed { pointers, indices, values }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! A body of 50 MB: decoded in bounded memory while everybody else is served.
+//! Bodies of 50 MB, and bodies that grow most: decoded in bounded memory while everybody else is served.
 
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::http::client::{Response, get};
+use crate::http::client::{Response, get, post_json};
 use crate::http::server::TestServer;
 
 const ROWS: usize = 740_000;
@@ -102,4 +102,28 @@ fn fifty_megabytes_are_read_in_bounded_memory_while_others_are_served() {
     let grown = peak_bytes() - before;
     eprintln!("{sent} bytes sent, {grown} bytes at the peak, {asked} others, longest {longest:?}");
     assert!(grown < 3 * sent as u64, "{grown} bytes at the peak for a body of {sent}");
+}
+
+/// A dense matrix of ones with as few bytes of text as there can be.
+fn dense_ones(rows: usize) -> String {
+    let row = format!("[{}]", vec!["1"; rows].join(","));
+    format!(
+        r#"{{"matrix": [{}], "vector": {row}, "method": "jacobi",
+            "options": {{"max_iterations": 1, "include_solution": false}}}}"#,
+        vec![row.as_str(); rows].join(",")
+    )
+}
+
+#[test]
+fn the_shortest_tokens_grow_by_no_more_than_stated() {
+    let server = TestServer::with(|http, _| http.threads = 1);
+    let body = dense_ones(2_000);
+    let before = peak_bytes();
+    let first = post_json(server.address, "/api/v1/solve-stream", &body).frames().next().unwrap();
+    assert_eq!(first["analysis"]["nonzeros"], 4_000_000);
+    let (grown, sent) = (peak_bytes() - before, body.len() as u64);
+    eprintln!("{sent} bytes sent, {grown} bytes at the peak");
+    // Two bytes of text become twelve in compressed rows and twelve in their transpose, which the
+    // analysis needs: twelve times the text, as much as is reserved, beside the text itself.
+    assert!(grown < 13 * sent, "{grown} bytes at the peak for a body of {sent}");
 }
