@@ -132,7 +132,7 @@ fn a_listener_that_comes_again_gets_only_what_it_has_not_had() {
     assert_eq!(again(&format!("{session}:{last}")).status, 204);
     assert_eq!(again(&format!("{session}:{}", last + 1)).status, 204);
     let missed: Vec<Value> = again(&format!("{session}:{}", last - 1)).frames().collect();
-    assert_eq!(missed, [end.clone()]);
+    assert_eq!(missed, std::slice::from_ref(end));
     // What this session never said counts for nothing.
     let foreign = "01234567-89ab-4def-8123-456789abcdef";
     for id in [format!("{foreign}:{last}"), last.to_string(), format!("{session}:x")] {
