@@ -17,6 +17,27 @@ pub(crate) const CHUNK: usize = 4_096;
 /// parallel pass costs about 10 µs to start, which is what 16,000 entries take in cache).
 const PARALLEL_ENTRIES_MIN: usize = 1 << 16;
 
+/// Matrices with fewer entries stay in cache from one product to the next.
+const STREAMED_ENTRIES_MIN: usize = 1 << 18;
+
+/// How many entries ahead a streamed matrix is asked for. The processor's own prefetching stops at page
+/// ends and is busy with `x`: asking made a product with a Poisson matrix of 10⁶ rows 1.5 times as fast
+/// (64 entries 1.25, 128 1.39, 256 1.51, 512 1.43, 1,024 1.29 times).
+const PREFETCH_AHEAD: usize = 256;
+
+/// Asks for the cache line of `slice[at]`, which may lie beyond the end.
+#[inline(always)]
+fn prefetch<T>(slice: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and faults nowhere, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, at);
+}
+
 /// Products with `A`, n by n. Every vector has length n.
 impl Rows<'_> {
     /// `aᵢ · x`.
@@ -24,12 +45,16 @@ impl Rows<'_> {
     /// # Safety
     /// `i` is below n and `x` has length n.
     #[inline(always)]
-    unsafe fn row_dot(&self, i: usize, x: &[f64]) -> f64 {
+    unsafe fn row_dot<const STREAMED: bool>(&self, i: usize, x: &[f64]) -> f64 {
         // SAFETY: `i < n`, row pointers ascend up to the length of both entry arrays, and every
         // column index is below n: sprs checks that structure when a matrix is built.
         unsafe {
             let start = *self.pointers.get_unchecked(i) as usize;
             let end = *self.pointers.get_unchecked(i + 1) as usize;
+            if STREAMED {
+                prefetch(self.values, start + PREFETCH_AHEAD);
+                prefetch(self.indices, start + PREFETCH_AHEAD);
+            }
             let mut sum = 0.0;
             for k in start..end {
                 let col = *self.indices.get_unchecked(k) as usize;
@@ -99,20 +124,33 @@ impl Rows<'_> {
         row: impl Fn(usize, f64, &mut f64) -> [f64; K] + Sync,
     ) -> [f64; K] {
         assert!(x.len() == self.count() && y.len() == self.count());
-        let chunk = |start: usize, part: &mut [f64]| {
-            let mut sums = [0.0; K];
-            for (offset, out) in part.iter_mut().enumerate() {
-                let i = start + offset;
-                // SAFETY: `i` is a position of `y`, which has length n as `x` has.
-                let product = unsafe { self.row_dot(i, x) };
-                let terms = row(i, product, out);
-                for k in 0..K {
-                    sums[k] += terms[k];
-                }
-            }
-            sums
+        let is_streamed = self.values.len() >= STREAMED_ENTRIES_MIN;
+        let chunk = |start: usize, part: &mut [f64]| match is_streamed {
+            true => self.rows_of_chunk::<true, K>(start, part, x, &row),
+            false => self.rows_of_chunk::<false, K>(start, part, x, &row),
         };
         fold_chunks(y, self.values.len(), chunk)
+    }
+
+    #[inline(always)]
+    fn rows_of_chunk<const STREAMED: bool, const K: usize>(
+        &self,
+        start: usize,
+        part: &mut [f64],
+        x: &[f64],
+        row: impl Fn(usize, f64, &mut f64) -> [f64; K],
+    ) -> [f64; K] {
+        let mut sums = [0.0; K];
+        for (offset, out) in part.iter_mut().enumerate() {
+            let i = start + offset;
+            // SAFETY: `i` is a position of the result, which has length n as `x` has.
+            let product = unsafe { self.row_dot::<STREAMED>(i, x) };
+            let terms = row(i, product, out);
+            for k in 0..K {
+                sums[k] += terms[k];
+            }
+        }
+        sums
     }
 }
 
