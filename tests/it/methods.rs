@@ -847,3 +847,14 @@ fn check_any(dense: &Dense, rhs: &[f64]) {
         }
     }
 }
+
+#[test]
+fn hybrid_factorises_a_large_square_and_iterates_on_a_large_cube_without_ordering_it() {
+    let chosen = |system: LinearSystem| {
+        let analysis = Analysis::of(&system);
+        let engine = Engine::new(system, analysis, None, SolveOptions::default()).unwrap();
+        engine.selection().method
+    };
+    assert_eq!(chosen(gallery::poisson_2d(300, 1).unwrap()), MethodName::Direct);
+    assert_eq!(chosen(gallery::poisson_3d(60, 1).unwrap()), MethodName::Cg);
+}
