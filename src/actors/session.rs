@@ -482,7 +482,11 @@ impl Handler<QuantumDone> for Session {
         }
         let (solve, mut report) = match done.returned {
             Ok(returned) => returned,
-            Err(failure) => return self.end_with_failure(&failure, ctx),
+            Err(failure) => {
+                // The solve is lost; nothing of it is out any more.
+                self.solve = Whereabouts::Gone;
+                return self.end_with_failure(&failure, ctx);
+            }
         };
         let outcome = report.outcome.take();
         self.take_home(solve, report);
@@ -605,5 +609,95 @@ impl Handler<GetSessionStatus> for Session {
             listeners: self.announcer.listeners(),
             memory_usage_mb: self.memory_usage_mb(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::poll_fn;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ids::NodeId;
+    use crate::runtime::clock::Clock;
+    use crate::runtime::entropy::Entropy;
+    use crate::runtime::recorder::{EventSink, Record, Recorder};
+    use crate::runtime::stopwatch::WorkCost;
+    use crate::solver::gallery;
+    use crate::solver::options::SolveOptions;
+
+    struct Unread;
+
+    impl EventSink for Unread {
+        fn accept(&self, _: Record) {}
+    }
+
+    /// A worker that loses every solve, and a directory that passes on what it is told.
+    struct Surroundings {
+        ended: mpsc::UnboundedSender<SessionEnded>,
+    }
+
+    impl Actor for Surroundings {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<RunQuantum> for Surroundings {
+        type Result = ();
+
+        fn handle(&mut self, quantum: RunQuantum, _: &mut Self::Context) {
+            let failure = WorkerFailure { message: "lost".to_owned() };
+            quantum.reply_to.do_send(QuantumDone { returned: Err(failure) });
+        }
+    }
+
+    impl Handler<SessionEnded> for Surroundings {
+        type Result = ();
+
+        fn handle(&mut self, ended: SessionEnded, _: &mut Self::Context) {
+            self.ended.send(ended).unwrap();
+        }
+    }
+
+    impl Handler<SessionGrew> for Surroundings {
+        type Result = ();
+
+        fn handle(&mut self, _: SessionGrew, _: &mut Self::Context) {}
+    }
+
+    #[actix_web::test]
+    async fn a_session_whose_solve_was_lost_holds_no_memory() {
+        let node = NodeId::default();
+        let clock = Clock::system();
+        let environment = Environment {
+            node,
+            entropy: Entropy::seeded(1, node),
+            recorder: Recorder::new(node, clock.clone(), Arc::new(Unread)),
+            clock,
+            work_cost: WorkCost::Measured,
+        };
+        let system = gallery::poisson_2d(4, 1).unwrap();
+        let analysis = crate::solver::analysis::Analysis::of(&system);
+        let engine =
+            crate::solver::engine::Engine::new(system, analysis, None, SolveOptions::default());
+        let seed = SessionSeed {
+            session: SessionId::from_random_bits(1),
+            engine: Box::new(engine.unwrap()),
+            stream: StreamOptions::default(),
+            warnings: vec![],
+            listener: None,
+        };
+        let (sender, mut told) = mpsc::unbounded_channel();
+        let around = Surroundings { ended: sender }.start();
+        let links = SessionLinks {
+            queue: around.clone().recipient(),
+            ended: around.clone().recipient(),
+            grew: around.recipient(),
+            start_subscription: Box::new(|_| unreachable!("nobody listens")),
+        };
+        let session = Session::new(seed, environment, &NodeConfig::for_cores(1), links).start();
+        let ended = poll_fn(|context| told.poll_recv(context)).await.unwrap();
+        assert_eq!((ended.memory_bytes, ended.is_released), (0, true));
+        let status = session.send(GetSessionStatus).await.unwrap();
+        assert_eq!(status.end_reason, Some("internal_error"));
     }
 }

@@ -158,8 +158,10 @@ impl SessionDirectory {
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let now = self.environment.clock.now();
-        let is_stale =
-            |entry: &Entry| entry.ended.is_some_and(|ended| now.since(ended) >= self.retention);
+        let is_stale = |entry: &Entry| {
+            entry.is_evictable()
+                && entry.ended.is_some_and(|ended| now.since(ended) >= self.retention)
+        };
         let stale: Vec<SessionId> = self
             .sessions
             .iter()
