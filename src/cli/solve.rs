@@ -87,7 +87,7 @@ struct OptionArguments {
     /// Basis length of gmres between restarts, 1 to 1000
     #[arg(long, value_name = "COUNT", default_value_t = SolveOptions::default().restart)]
     restart: usize,
-    /// direct refuses a factorisation that would need more memory than this, in MiB
+    /// Refuse a method whose factors, basis and vectors would need more memory than this, in MiB
     #[arg(long, value_name = "MIB", default_value_t = SolveOptions::default().memory_bytes_max >> 20)]
     memory_limit: u64,
     /// Start from this vector instead of zero

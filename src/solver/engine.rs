@@ -280,12 +280,14 @@ impl Engine {
     /// The problem in the engine's scale, beside the method and the iterate that work on it.
     fn parts(&mut self) -> (Problem<'_>, &mut Method, &mut Iterate) {
         let threshold = self.threshold();
-        let problem = problem(&self.system, self.scaled.as_ref(), threshold, self.iteration);
+        let scaled = self.scaled.as_ref();
+        let problem = problem(&self.system, scaled, threshold, self.iteration, &self.options);
         (problem, &mut self.method, &mut self.iterate)
     }
 
     fn problem(&self) -> Problem<'_> {
-        problem(&self.system, self.scaled.as_ref(), self.threshold(), self.iteration)
+        let (scaled, threshold) = (self.scaled.as_ref(), self.threshold());
+        problem(&self.system, scaled, threshold, self.iteration, &self.options)
     }
 
     /// The threshold in the engine's scale.
@@ -370,15 +372,11 @@ fn problem<'a>(
     scaled: Option<&'a ScaledArrays>,
     threshold: f64,
     iteration: u64,
+    options: &SolveOptions,
 ) -> Problem<'a> {
-    let rows = system.rows();
-    match scaled {
-        None => Problem { rows, rhs: system.rhs(), threshold, iteration },
-        Some(scaled) => Problem {
-            rows: Rows { values: &scaled.values, ..rows },
-            rhs: &scaled.rhs,
-            threshold,
-            iteration,
-        },
-    }
+    let (rows, rhs) = match scaled {
+        None => (system.rows(), system.rhs()),
+        Some(scaled) => (Rows { values: &scaled.values, ..system.rows() }, scaled.rhs.as_slice()),
+    };
+    Problem { rows, rhs, threshold, iteration, memory_bytes_max: options.memory_bytes_max }
 }

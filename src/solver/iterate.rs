@@ -15,6 +15,8 @@ pub(crate) struct Problem<'a> {
     pub threshold: f64,
     /// Iterations done before this step, over all methods.
     pub iteration: u64,
+    /// What the method's own vectors and factors may take.
+    pub memory_bytes_max: u64,
 }
 
 impl Problem<'_> {

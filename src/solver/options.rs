@@ -133,7 +133,7 @@ pub struct SolveOptions {
     pub sweep: Sweep,
     /// Basis length of `gmres` between restarts, 1 to 1,000.
     pub restart: usize,
-    /// `direct` refuses a factorisation that is predicted to need more.
+    /// A method whose factors, basis and vectors are predicted to need more is refused.
     pub memory_bytes_max: u64,
 }
 

@@ -7,7 +7,7 @@ use weir::solver::engine::Engine;
 use weir::solver::gallery;
 use weir::solver::options::{MethodName, PreconditionerName, SolveOptions, Sweep};
 use weir::solver::outcome::{Outcome, Refusal, Step, StopReason};
-use weir::solver::system::LinearSystem;
+use weir::solver::system::{LinearSystem, MatrixArrays};
 
 use MethodName::{Bicgstab, Cg, Direct, GaussSeidel, Gmres, Hybrid, Jacobi};
 
@@ -555,6 +555,50 @@ fn gmres_shortens_its_cycle_to_the_memory_it_may_use_and_says_so() {
     let needed_bytes = 7 * vector_bytes;
     let expected = StopReason::OutOfMemoryBudget { needed_bytes, limit_bytes };
     assert_eq!(solved.outcome, Outcome::Stopped(expected));
+}
+
+#[test]
+fn no_method_sets_up_more_than_its_budget_and_the_prediction_is_what_it_then_holds() {
+    let triangular = {
+        let side = 400_u32;
+        let entries = (0..side).flat_map(|i| (i.saturating_sub(9)..=i).map(move |j| (i, j)));
+        let (row_indices, col_indices): (Vec<u32>, Vec<u32>) = entries.unzip();
+        let ones = row_indices.iter().zip(&col_indices);
+        let values = ones.map(|(i, j)| if i == j { 20.0 } else { -1.0 }).collect();
+        let arrays = MatrixArrays::Coordinates { row_indices, col_indices, values };
+        LinearSystem::assemble(400, 400, arrays, vec![1.0; 400]).unwrap()
+    };
+    let grid = gallery::poisson_2d(20, 1).unwrap();
+    let cases = [(Cg, &grid), (Bicgstab, &grid), (Gmres, &grid), (Bicgstab, &triangular)];
+    for ((method, system), preconditioner) in cases
+        .into_iter()
+        .flat_map(|case| PreconditionerName::ALL.map(move |preconditioner| (case, preconditioner)))
+    {
+        let options = |memory_bytes_max| SolveOptions {
+            preconditioner: Some(preconditioner),
+            restart: 5,
+            memory_bytes_max,
+            ..with(method)
+        };
+        let open = |bytes| {
+            Engine::new(system.clone(), Analysis::of(system), None, options(bytes)).unwrap()
+        };
+        let name = format!("{method} with {preconditioner}");
+        let mut refused = open(1);
+        let held = refused.memory_bytes();
+        let Step::Finished(Outcome::Stopped(StopReason::OutOfMemoryBudget {
+            needed_bytes, ..
+        })) = refused.step()
+        else {
+            panic!("{name} must be refused before it is set up")
+        };
+        assert!(refused.memory_bytes() <= held, "{name} allocated something");
+        let mut allowed = open(needed_bytes);
+        assert!(matches!(allowed.step(), Step::Prepared(_)), "{name}");
+        assert_eq!(allowed.memory_bytes() - held, needed_bytes, "{name}");
+        let refused = open(needed_bytes - 1).step();
+        assert!(matches!(refused, Step::Finished(Outcome::Stopped(_))), "{name}: {refused:?}");
+    }
 }
 
 #[test]

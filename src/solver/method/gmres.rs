@@ -80,10 +80,10 @@ impl Gmres {
     }
 
     fn set_up(&mut self, problem: &Problem) -> Result<Preparation, StopReason> {
+        let asked = self.cycle_len(problem);
+        let fits = self.reserve(problem, Preconditioner::predicted_bytes(self.name, problem))?;
         let (preconditioner, mut preparation) =
             Preconditioner::build(self.name, MethodName::Gmres, problem)?;
-        let asked = self.cycle_len(problem);
-        let fits = self.reserve(problem, preconditioner.memory_bytes())?;
         if fits < asked {
             preparation.description +=
                 &format!("; restart shortened from {asked} to {fits} to fit memory_bytes_max");

@@ -68,11 +68,30 @@ pub(super) fn build_work(rows: Rows) -> Work {
     Work { nonzeros: entries * (2 + per_row / 2), flops: entries * (1 + per_row) }
 }
 
+/// Bytes of the factor of a matrix with a full diagonal. O(n log of the row length).
+pub(super) fn predicted_bytes(rows: Rows) -> u64 {
+    let n = rows.count() as u64;
+    let (lower, upper) = triangle_entries(rows);
+    12 * (lower + upper) as u64 + 2 * 4 * (n + 1) + 8 * n
+}
+
+/// Entries left and right of the diagonal.
+fn triangle_entries(rows: Rows) -> (usize, usize) {
+    let (mut lower, mut upper) = (0, 0);
+    for row in 0..rows.count() {
+        let cols = rows.cols(row);
+        let left = cols.partition_point(|&col| (col as usize) < row);
+        lower += left;
+        upper += cols.len() - left - usize::from(cols.get(left) == Some(&(row as u32)));
+    }
+    (lower, upper)
+}
+
 impl IncompleteFactor {
     /// Factorises `A + shift · diag(A)` on the pattern of `A`.
     pub(super) fn compute(rows: Rows, shift: f64, pivots: Pivots) -> Result<Self, BadPivot> {
         let n = rows.count();
-        let mut factor = Self::with_room(n, rows.values.len());
+        let mut factor = Self::with_room(rows);
         // Row being eliminated: value by column, and the stamp of the row that put it there.
         let mut row_values = vec![0.0; n];
         let mut stamps = vec![u32::MAX; n];
@@ -102,14 +121,16 @@ impl IncompleteFactor {
         Ok(factor)
     }
 
-    fn with_room(n: usize, entries: usize) -> Self {
-        let triangle = || {
+    fn with_room(rows: Rows) -> Self {
+        let n = rows.count();
+        let triangle = |room| {
             let mut pointers = Vec::with_capacity(n + 1);
             pointers.push(0);
-            let room = entries.saturating_sub(n) / 2;
             Triangle { pointers, cols: Vec::with_capacity(room), values: Vec::with_capacity(room) }
         };
-        Self { lower: triangle(), upper: triangle(), inverse_pivots: Vec::with_capacity(n) }
+        let (lower, upper) = triangle_entries(rows);
+        let (lower, upper) = (triangle(lower), triangle(upper));
+        Self { lower, upper, inverse_pivots: Vec::with_capacity(n) }
     }
 
     /// Subtracts `l_ik · (row k of D (I + U))` for every `k < i` in the pattern of row `i`.

@@ -26,12 +26,19 @@ impl Preconditioner {
     /// Sets `M` up for `method`: IC(0) inside `cg`, ILU(0) elsewhere. O(nnz) times the row length.
     ///
     /// # Errors
-    /// A pivot vanished, or IC(0) found `A` too far from positive definite.
+    /// [`StopReason::OutOfMemoryBudget`] before anything is allocated, when `M` and the method's vectors
+    /// would not fit; a pivot vanished, or IC(0) found `A` too far from positive definite.
     pub fn build(
         name: PreconditionerName,
         method: MethodName,
         problem: &Problem,
     ) -> Result<(Self, Preparation), StopReason> {
+        let vectors = vectors_of(method, name) * 8 * problem.order() as u64;
+        let needed_bytes = Self::predicted_bytes(name, problem).saturating_add(vectors);
+        let limit_bytes = problem.memory_bytes_max;
+        if needed_bytes > limit_bytes {
+            return Err(StopReason::OutOfMemoryBudget { needed_bytes, limit_bytes });
+        }
         let pass = problem.vector_work(1);
         let described =
             |description: &str, work| Preparation { description: description.to_owned(), work };
@@ -51,6 +58,15 @@ impl Preconditioner {
                 let (factor, preparation) = ilu::factor(method, problem)?;
                 Ok((Self::Incomplete(factor), preparation))
             }
+        }
+    }
+
+    /// What [`memory_bytes`](Self::memory_bytes) will be once `M` is set up. O(1), or O(n) for ILU.
+    pub fn predicted_bytes(name: PreconditionerName, problem: &Problem) -> u64 {
+        match name {
+            PreconditionerName::None => 0,
+            PreconditionerName::Jacobi => 8 * problem.order() as u64,
+            PreconditionerName::Ilu => ilu::predicted_bytes(problem.rows),
         }
     }
 
@@ -90,5 +106,20 @@ impl Preconditioner {
             Self::Jacobi(inverse) => 8 * inverse.len() as u64,
             Self::Incomplete(factor) => factor.memory_bytes(),
         }
+    }
+}
+
+/// How many vectors of length n a method keeps beside `x`, `r` and `M`. The basis of GMRES is its own
+/// to predict, because it can be shortened.
+fn vectors_of(method: MethodName, name: PreconditionerName) -> u64 {
+    let incomplete = name == PreconditionerName::Ilu;
+    match method {
+        MethodName::Cg => 2 + u64::from(incomplete),
+        MethodName::Bicgstab => 4 + 2 * u64::from(name != PreconditionerName::None),
+        MethodName::Jacobi
+        | MethodName::GaussSeidel
+        | MethodName::Gmres
+        | MethodName::Direct
+        | MethodName::Hybrid => 0,
     }
 }
