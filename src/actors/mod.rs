@@ -6,6 +6,7 @@ pub mod frame_channel;
 pub mod messages;
 pub mod node;
 mod outbound_queue;
+mod owed_entries;
 pub mod recorder;
 mod session;
 mod session_directory;

@@ -226,7 +226,9 @@ fn session_factory(
     directory: Addr<SessionDirectory>,
 ) -> impl Fn(SessionSeed) -> SessionHandle + Send {
     let opened = std::cell::Cell::new(0usize);
-    move |seed| {
+    move |mut seed| {
+        let order = seed.engine.system().order();
+        seed.stream.x_partial_max = seed.stream.x_partial_max.for_order(order);
         let thread = threads[opened.get() % threads.len()].clone();
         opened.set(opened.get().wrapping_add(1));
         let session = seed.session;

@@ -1,17 +1,19 @@
 //! What waits for one listener. Facts are kept; iteration updates are kept while there is room, then
-//! the newest is merged into the one before it, so that a slow reader costs bounded memory and still
-//! gets the latest state.
+//! the newest takes the place of the one before it and its entries are owed, so that a slow reader
+//! costs bounded memory and still gets the latest state. Which of the owed entries an update carries
+//! is decided by `owed_entries`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::actors::owed_entries::OwedEntries;
 use crate::protocol::frame::{Frame, FrameBody, IterationUpdate, XPartial};
 use crate::protocol::published::PublishedFrame;
 use crate::solver::change_tracker::XPartialMax;
 
 /// Iteration updates held before conflation starts.
 const UPDATES_MAX: usize = 256;
-/// Entries of `x` held in updates before conflation starts, about 3 MB; one update may hold more.
+/// Entries of `x` held in updates before conflation starts, about 5 MB; one update may hold more.
 const ENTRIES_MAX: usize = 1 << 18;
 /// Frames handed over at a time.
 const BATCH_FRAMES_MAX: usize = 128;
@@ -22,9 +24,12 @@ const BATCH_ENTRIES_MAX: usize = 1 << 16;
 #[derive(Debug)]
 pub struct OutboundQueue {
     frames: VecDeque<Arc<PublishedFrame>>,
+    /// The newest update, without entries: they are chosen when it leaves or another frame follows.
+    tail: Option<Frame>,
+    owed: OwedEntries,
+    /// Updates in `frames`, and their entries.
     updates: usize,
     entries: usize,
-    x_partial: XPartialMax,
 }
 
 /// What became of a frame.
@@ -37,29 +42,37 @@ pub enum Queued {
 
 impl OutboundQueue {
     pub fn new(x_partial: XPartialMax) -> Self {
-        Self { frames: VecDeque::new(), updates: 0, entries: 0, x_partial }
+        Self {
+            frames: VecDeque::new(),
+            tail: None,
+            owed: OwedEntries::new(x_partial),
+            updates: 0,
+            entries: 0,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && self.tail.is_none()
     }
 
-    /// Appends a frame. O(1), or O(entries) when it is conflated.
+    /// Appends a frame. O(1) while nothing is owed, else as [`OwedEntries::absorb`].
     pub fn push(&mut self, published: Arc<PublishedFrame>) -> Queued {
-        let is_update = published.frame.body.is_conflatable();
-        let is_full = self.updates >= UPDATES_MAX || self.entries >= ENTRIES_MAX;
-        if is_update
-            && is_full
-            && let Some(merged) = self.merged_with_last(&published.frame)
+        let FrameBody::IterationUpdate(update) = &published.frame.body else {
+            self.settle_tail();
+            self.keep(published);
+            return Queued::Kept;
+        };
+        if self.is_full()
+            && let Some(replaced) = self.absorb_last_update()
         {
-            self.entries -= self.frames.pop_back().map_or(0, |last| entries(&last));
-            self.entries += entry_count(&merged);
-            self.frames.push_back(Arc::new(PublishedFrame::new(merged)));
+            self.owe(&published.frame, update, replaced);
             return Queued::Conflated;
         }
-        self.updates += usize::from(is_update);
-        self.entries += entries(&published);
-        self.frames.push_back(published);
+        self.settle_tail();
+        match self.owed.is_settled() {
+            true => self.keep(published),
+            false => self.owe(&published.frame, update, 0),
+        }
         Queued::Kept
     }
 
@@ -68,81 +81,92 @@ impl OutboundQueue {
         let mut batch = Vec::new();
         let mut taken = 0;
         while batch.len() < BATCH_FRAMES_MAX && taken < BATCH_ENTRIES_MAX {
+            if self.frames.is_empty() {
+                self.settle_tail();
+            }
             let Some(next) = self.frames.pop_front() else { break };
             taken += entries(&next);
-            self.updates -= usize::from(next.frame.body.is_conflatable());
+            self.forget(&next);
             batch.push(next);
         }
-        self.entries -= taken;
         batch
     }
 
-    fn merged_with_last(&self, newest: &Frame) -> Option<Frame> {
-        let last = self.frames.back()?;
-        match (&last.frame.body, &newest.body) {
-            (FrameBody::IterationUpdate(older), FrameBody::IterationUpdate(newer)) => {
-                let body = FrameBody::IterationUpdate(merge(older, newer, self.x_partial));
-                Some(Frame { body, ..newest.clone() })
-            }
-            _ => None,
+    fn is_full(&self) -> bool {
+        let (updates, entries) = match &self.tail {
+            Some(_) => (self.updates + 1, self.entries + self.owed.next_count()),
+            None => (self.updates, self.entries),
+        };
+        updates >= UPDATES_MAX || entries >= ENTRIES_MAX
+    }
+
+    fn keep(&mut self, published: Arc<PublishedFrame>) {
+        self.updates += usize::from(published.frame.body.is_conflatable());
+        self.entries += entries(&published);
+        self.frames.push_back(published);
+    }
+
+    fn forget(&mut self, published: &PublishedFrame) {
+        self.updates -= usize::from(published.frame.body.is_conflatable());
+        self.entries -= entries(published);
+    }
+
+    /// Makes this update the tail, in the place of `replaced` older ones.
+    fn owe(&mut self, frame: &Frame, update: &IterationUpdate, replaced: u64) {
+        self.owed.absorb(&update.x_partial);
+        let skipped = update.skipped + replaced;
+        let tail = IterationUpdate { x_partial: XPartial::default(), skipped, ..*update };
+        self.tail = Some(Frame { body: FrameBody::IterationUpdate(tail), ..*frame });
+    }
+
+    /// Takes out the last frame if it is an update, owes its entries, and tells how many updates end
+    /// with it.
+    fn absorb_last_update(&mut self) -> Option<u64> {
+        let last = match self.tail.take() {
+            Some(tail) => return skipped(&tail).map(|skipped| skipped + 1),
+            None => self.frames.back()?,
+        };
+        let skipped = skipped(&last.frame)?;
+        let last = self.frames.pop_back()?;
+        self.forget(&last);
+        if let FrameBody::IterationUpdate(update) = &last.frame.body {
+            self.owed.absorb(&update.x_partial);
         }
+        Some(skipped + 1)
+    }
+
+    /// Gives the tail its entries, now that nothing takes its place any more.
+    fn settle_tail(&mut self) {
+        let Some(mut tail) = self.tail.take() else { return };
+        if let FrameBody::IterationUpdate(update) = &mut tail.body {
+            update.x_partial = self.owed.take();
+            update.withheld = self.owed.withheld();
+        }
+        self.keep(Arc::new(PublishedFrame::new(tail)));
     }
 }
 
 fn entries(published: &PublishedFrame) -> usize {
-    entry_count(&published.frame)
-}
-
-fn entry_count(frame: &Frame) -> usize {
-    match &frame.body {
+    match &published.frame.body {
         FrameBody::IterationUpdate(update) => update.x_partial.indices.len(),
         _ => 0,
     }
 }
 
-/// The newer update, with the older one's entries where they still hold.
-fn merge(older: &IterationUpdate, newer: &IterationUpdate, limit: XPartialMax) -> IterationUpdate {
-    IterationUpdate {
-        x_partial: merge_entries(&older.x_partial, &newer.x_partial, limit),
-        skipped: older.skipped + newer.skipped + 1,
-        ..newer.clone()
+/// Of an update, how many it replaces.
+fn skipped(frame: &Frame) -> Option<u64> {
+    match &frame.body {
+        FrameBody::IterationUpdate(update) => Some(update.skipped),
+        _ => None,
     }
-}
-
-/// Union of both, the newer value where both have one, indices ascending. Beyond a limit the older
-/// update's entries give way.
-fn merge_entries(older: &XPartial, newer: &XPartial, limit: XPartialMax) -> XPartial {
-    let room = match limit {
-        XPartialMax::All => usize::MAX,
-        XPartialMax::AtMost(count) => (count as usize).saturating_sub(newer.indices.len()),
-    };
-    let mut merged = XPartial::default();
-    let mut kept = 0;
-    let (mut old, mut new) = (0, 0);
-    while old < older.indices.len() || new < newer.indices.len() {
-        let old_index = older.indices.get(old).copied().unwrap_or(u32::MAX);
-        let new_index = newer.indices.get(new).copied().unwrap_or(u32::MAX);
-        let is_old_due = new >= newer.indices.len() || old_index < new_index;
-        if is_old_due && old < older.indices.len() {
-            if kept < room {
-                merged.indices.push(old_index);
-                merged.values.push(older.values[old]);
-                kept += 1;
-            }
-            old += 1;
-        } else {
-            merged.indices.push(new_index);
-            merged.values.push(newer.values[new]);
-            old += usize::from(old < older.indices.len() && old_index == new_index);
-            new += 1;
-        }
-    }
-    merged
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
+    use proptest::test_runner::TestCaseError;
 
     use super::*;
     use crate::ids::{FrameSequence, SessionId, SystemVersion};
@@ -163,7 +187,12 @@ mod tests {
         let x_partial = XPartial {
             indices: entries.iter().map(|entry| entry.0).collect(),
             values: entries.iter().map(|entry| entry.1).collect(),
+            before: vec![],
         };
+        limited_update(sequence, x_partial)
+    }
+
+    fn limited_update(sequence: u64, x_partial: XPartial) -> Arc<PublishedFrame> {
         let body = FrameBody::IterationUpdate(IterationUpdate {
             iteration: sequence,
             x_partial,
@@ -171,6 +200,7 @@ mod tests {
             relative_residual: 1.0,
             convergence_rate: None,
             skipped: 0,
+            withheld: 0,
             performance: Performance::default(),
         });
         frame(sequence, body)
@@ -188,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_keeps_facts_and_the_newest_state_and_counts_what_it_skipped() {
-        let mut queue = OutboundQueue::new(XPartialMax::AtMost(16));
+        let mut queue = OutboundQueue::new(XPartialMax::All);
         queue.push(heartbeat(1));
         for sequence in 2..1_000 {
             queue.push(update(sequence, &[(0, sequence as f64)]));
@@ -218,14 +248,6 @@ mod tests {
         assert_eq!((queue.updates, queue.entries), (0, 0));
     }
 
-    #[test]
-    fn older_entries_give_way_beyond_the_limit() {
-        let older = XPartial { indices: vec![1, 5, 9], values: vec![1.0, 5.0, 9.0] };
-        let newer = XPartial { indices: vec![5, 7], values: vec![50.0, 70.0] };
-        let merged = merge_entries(&older, &newer, XPartialMax::AtMost(3));
-        assert_eq!((merged.indices, merged.values), (vec![1, 5, 7], vec![1.0, 50.0, 70.0]));
-    }
-
     proptest! {
         #[test]
         fn a_lossless_listener_that_was_conflated_still_ends_with_the_same_x(
@@ -247,6 +269,80 @@ mod tests {
                 }
             }
             prop_assert_eq!(held, expected);
+        }
+
+        /// A reader that takes a batch now and then, of updates that carry at most `limit` entries.
+        #[test]
+        fn an_update_carries_what_differs_most_from_what_its_listener_was_last_sent(
+            updates in prop::collection::vec(
+                (prop::collection::btree_map(0u32..30, -9i32..9, 0..4), prop::bool::weighted(0.003)),
+                300..900),
+            limit in 3u32..6,
+        ) {
+            let mut queue = OutboundQueue::new(XPartialMax::AtMost(limit));
+            let mut listener = Listener::new(limit);
+            for (entries, is_taken) in updates {
+                let update = listener.announced(&entries);
+                queue.push(update);
+                if is_taken {
+                    queue.take_batch().iter().try_for_each(|frame| listener.hear(frame))?;
+                }
+            }
+            drain(&mut queue).iter().try_for_each(|frame| listener.hear(frame))?;
+            while listener.withheld > 0 {
+                queue.push(listener.announced(&BTreeMap::new()));
+                drain(&mut queue).iter().try_for_each(|frame| listener.hear(frame))?;
+            }
+            prop_assert_eq!(&listener.held, listener.states.last().unwrap());
+        }
+    }
+
+    /// Knows every announced state, and what one listener made of the updates that it got.
+    struct Listener {
+        limit: usize,
+        states: Vec<[f64; 30]>,
+        held: [f64; 30],
+        withheld: u64,
+    }
+
+    impl Listener {
+        fn new(limit: u32) -> Self {
+            let (states, held) = (vec![[0.0; 30]], [0.0; 30]);
+            Self { limit: limit as usize, states, held, withheld: 0 }
+        }
+
+        fn announced(&mut self, entries: &BTreeMap<u32, i32>) -> Arc<PublishedFrame> {
+            let mut state = *self.states.last().unwrap();
+            let mut x_partial = XPartial::default();
+            for (&index, &value) in entries {
+                x_partial.indices.push(index);
+                x_partial.values.push(f64::from(value));
+                x_partial.before.push(state[index as usize]);
+                state[index as usize] = f64::from(value);
+            }
+            self.states.push(state);
+            limited_update(self.states.len() as u64 - 1, x_partial)
+        }
+
+        fn hear(&mut self, published: &PublishedFrame) -> Result<(), TestCaseError> {
+            let FrameBody::IterationUpdate(update) = &published.frame.body else { panic!() };
+            let XPartial { indices, values, .. } = &update.x_partial;
+            let state = &self.states[update.iteration as usize];
+            let change =
+                |index: &u32| (state[*index as usize] - self.held[*index as usize]).abs().to_bits();
+            let mut differing: Vec<u32> = (0..30).filter(|index| change(index) > 0).collect();
+            differing.sort_by_key(|index| (std::cmp::Reverse(change(index)), *index));
+            let count = differing.len().min(self.limit);
+            self.withheld = (differing.len() - count) as u64;
+            differing.truncate(count);
+            differing.sort_unstable();
+            let news = |index: &u32| change(index) > 0;
+            prop_assert_eq!(indices.iter().copied().filter(news).collect::<Vec<_>>(), differing);
+            prop_assert_eq!(update.withheld, self.withheld);
+            for (&index, &value) in indices.iter().zip(values) {
+                self.held[index as usize] = value;
+            }
+            Ok(())
         }
     }
 }

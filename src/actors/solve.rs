@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
 use crate::policy::scheduling::{self, Lane};
 use crate::runtime::stopwatch::Stopwatch;
-use crate::solver::change_tracker::{ChangeTracker, XPartialMax};
+use crate::solver::change_tracker::{ChangeTracker, Changes, XPartialMax};
 use crate::solver::engine::{Engine, Selection};
 use crate::solver::options::{MethodName, PreconditionerName};
 use crate::solver::outcome::{MethodSwitch, Outcome, Progress, Step, Work};
@@ -62,8 +62,7 @@ pub struct StateReport {
     pub iteration: u64,
     /// `‖b − A x‖₂`, true.
     pub residual_norm: f64,
-    pub changed_indices: Vec<u32>,
-    pub changed_values: Vec<f64>,
+    pub changes: Changes,
     /// Mean over the iterations since the last announced state.
     pub iteration_time: Duration,
     /// Operations since the session opened.
@@ -227,15 +226,14 @@ impl Solve {
             Some(progress) => progress.residual_norm,
             None => self.engine.true_residual_norm(),
         };
-        let (changed_indices, changed_values) = self.changes.take(self.engine.solution());
+        let changes = self.changes.take(self.engine.solution());
         self.flops += work.flops;
         stopwatch.lap(work);
         let iterations = u32::try_from(self.since.iterations).unwrap_or(u32::MAX).max(1);
         reports.push(Report::State(StateReport {
             iteration: self.engine.iteration(),
             residual_norm,
-            changed_indices,
-            changed_values,
+            changes,
             iteration_time: self.time_since / iterations,
             flops: self.flops,
         }));

@@ -104,7 +104,7 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq)]
 pub struct IterationUpdate {
     pub iteration: u64,
-    /// The entries that changed most since the last update.
+    /// The entries that differ most from what the listener was last sent.
     pub x_partial: XPartial,
     /// `‖b − A x‖₂`, true.
     pub residual_norm: f64,
@@ -115,6 +115,9 @@ pub struct IterationUpdate {
     pub convergence_rate: Option<f64>,
     /// Earlier updates that this one replaces, because the reader was slow.
     pub skipped: u64,
+    /// Entries that replaced updates had carried, that had no room in this one or in one before it:
+    /// they come with later updates, largest change first. Above 0 only where the reader was slow.
+    pub withheld: u64,
     pub performance: Performance,
 }
 
@@ -123,6 +126,9 @@ pub struct IterationUpdate {
 pub struct XPartial {
     pub indices: Vec<u32>,
     pub values: Vec<f64>,
+    /// What these entries were when last announced, to choose among them for a slow reader; empty in
+    /// a lossless stream. Not on the wire.
+    pub before: Vec<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

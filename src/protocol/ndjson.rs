@@ -118,9 +118,10 @@ fn write_update(object: &mut JsonObject<'_>, update: &IterationUpdate) {
         relative_residual,
         convergence_rate,
         skipped,
+        withheld,
         performance,
     } = update;
-    let XPartial { indices, values } = x_partial;
+    let XPartial { indices, values, before: _ } = x_partial;
     let Performance { iteration_time_ms, memory_usage_mb, flops } = performance;
     object
         .integer("iteration", *iteration)
@@ -134,13 +135,16 @@ fn write_update(object: &mut JsonObject<'_>, update: &IterationUpdate) {
         .number("residual_norm", *residual_norm)
         .number("relative_residual", *relative_residual)
         .optional_number("convergence_rate", *convergence_rate)
-        .integer("skipped", *skipped)
-        .object("performance", |object| {
-            object
-                .number("iteration_time_ms", *iteration_time_ms)
-                .number("memory_usage_mb", *memory_usage_mb)
-                .integer("flops", *flops);
-        });
+        .integer("skipped", *skipped);
+    if *withheld > 0 {
+        object.integer("withheld", *withheld);
+    }
+    object.object("performance", |object| {
+        object
+            .number("iteration_time_ms", *iteration_time_ms)
+            .number("memory_usage_mb", *memory_usage_mb)
+            .integer("flops", *flops);
+    });
 }
 
 fn write_method_changed(object: &mut JsonObject<'_>, change: &MethodChanged) {

@@ -9,6 +9,26 @@ pub enum XPartialMax {
     AtMost(u32),
 }
 
+impl XPartialMax {
+    /// What the limit comes to for an `x` of length `n`: one that never binds is none.
+    pub fn for_order(self, n: usize) -> Self {
+        match self {
+            Self::AtMost(count) if count as usize >= n => Self::All,
+            Self::All | Self::AtMost(_) => self,
+        }
+    }
+}
+
+/// Chosen entries of `x`, indices ascending.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    pub indices: Vec<u32>,
+    pub values: Vec<f64>,
+    /// What was published of these entries before. Empty where all changes are published, because
+    /// then nobody has to choose among them.
+    pub before: Vec<f64>,
+}
+
 /// Remembers what was published of one `x` of length n; holds a copy of n values.
 #[derive(Debug, Clone)]
 pub struct ChangeTracker {
@@ -34,19 +54,25 @@ impl ChangeTracker {
 
     /// The entries of `x` that differ most from what was published, indices ascending; they count as
     /// published from now on. One pass over n values.
-    pub fn take(&mut self, x: &[f64]) -> (Vec<u32>, Vec<f64>) {
+    pub fn take(&mut self, x: &[f64]) -> Changes {
         match self.limit {
             XPartialMax::All => self.collect_changed(x),
-            XPartialMax::AtMost(0) => return (Vec::new(), Vec::new()),
+            XPartialMax::AtMost(0) => return Changes::default(),
             XPartialMax::AtMost(count) => self.collect_largest(x, count as usize),
         }
         self.largest.sort_unstable_by_key(|&(_, index)| index);
         let indices: Vec<u32> = self.largest.iter().map(|&(_, index)| index).collect();
         let values: Vec<f64> = indices.iter().map(|&index| x[index as usize]).collect();
+        let before = match self.limit {
+            XPartialMax::All => Vec::new(),
+            XPartialMax::AtMost(_) => {
+                indices.iter().map(|&index| self.published[index as usize]).collect()
+            }
+        };
         for (&index, &value) in indices.iter().zip(&values) {
             self.published[index as usize] = value;
         }
-        (indices, values)
+        Changes { indices, values, before }
     }
 
     fn collect_changed(&mut self, x: &[f64]) {
@@ -102,7 +128,11 @@ mod tests {
             let mut held = vec![0.0; 90];
             for state in states {
                 let x: Vec<f64> = state.into_iter().map(f64::from).collect();
-                let (indices, values) = tracker.take(&x);
+                let Changes { indices, values, before } = tracker.take(&x);
+                for (&index, &before) in indices.iter().zip(&before) {
+                    prop_assert_eq!(before, held[index as usize]);
+                }
+                prop_assert_eq!(before.len(), indices.len());
                 let mut changes: Vec<f64> =
                     x.iter().zip(&held).map(|(now, before): (&f64, &f64)| (now - before).abs()).collect();
                 let mut taken: Vec<f64> =
@@ -125,7 +155,7 @@ mod tests {
             let mut tracker = ChangeTracker::new(&[0.0; 40], XPartialMax::All);
             let mut held = vec![0.0; 40];
             for x in states {
-                let (indices, values) = tracker.take(&x);
+                let Changes { indices, values, .. } = tracker.take(&x);
                 prop_assert!(indices.is_sorted());
                 for (&index, &value) in indices.iter().zip(&values) {
                     held[index as usize] = value;
@@ -136,9 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_never_binds_is_none() {
+        assert_eq!(XPartialMax::AtMost(5).for_order(5), XPartialMax::All);
+        assert_eq!(XPartialMax::AtMost(4).for_order(5), XPartialMax::AtMost(4));
+    }
+
+    #[test]
     fn a_limit_of_zero_publishes_nothing_and_holds_nothing() {
         let mut tracker = ChangeTracker::new(&[0.0; 5], XPartialMax::AtMost(0));
-        assert_eq!(tracker.take(&[1.0; 5]), (vec![], vec![]));
+        assert_eq!(tracker.take(&[1.0; 5]), Changes::default());
         assert_eq!(tracker.memory_bytes(), 0);
     }
 }

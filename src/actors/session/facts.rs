@@ -9,6 +9,7 @@ use crate::protocol::frame::{
     IterationUpdate, Performance, SessionOpened, Solution, Warning, XPartial,
 };
 use crate::solver::analysis::Analysis;
+use crate::solver::change_tracker::Changes;
 use crate::solver::engine::Engine;
 use crate::solver::options::{MethodName, PreconditionerName};
 
@@ -81,13 +82,15 @@ impl Facts {
         convergence_rate: Option<f64>,
         memory_usage_mb: f64,
     ) -> IterationUpdate {
+        let Changes { indices, values, before } = state.changes;
         IterationUpdate {
             iteration: state.iteration,
-            x_partial: XPartial { indices: state.changed_indices, values: state.changed_values },
+            x_partial: XPartial { indices, values, before },
             residual_norm: state.residual_norm,
             relative_residual: self.relative(state.residual_norm),
             convergence_rate,
             skipped: 0,
+            withheld: 0,
             performance: Performance {
                 iteration_time_ms: milliseconds(state.iteration_time),
                 memory_usage_mb,

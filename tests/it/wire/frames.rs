@@ -51,11 +51,13 @@ pub fn update(entries: u32) -> FrameBody {
         x_partial: XPartial {
             indices: (0..entries).map(|index| 613 * index).collect(),
             values: (0..entries).map(|index| 1.0 / f64::from(index + 3)).collect(),
+            before: vec![0.0; entries as usize],
         },
         residual_norm: 0.001,
         relative_residual: 4.4e-4,
         convergence_rate: Some(0.95),
         skipped: 0,
+        withheld: 0,
         performance: Performance {
             iteration_time_ms: 0.8,
             memory_usage_mb: 150.2,
