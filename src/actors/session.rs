@@ -129,7 +129,10 @@ impl Session {
     ) -> Self {
         let SessionSeed { session, engine, stream, warnings, listener } = seed;
         let facts = Facts::of(&engine);
-        let solve = Box::new(Solve::new(*engine, stream.x_partial_max, stream.update_every));
+        let mut engine = *engine;
+        let unwanted = Arc::<AtomicBool>::default();
+        engine.heed(Arc::clone(&unwanted));
+        let solve = Box::new(Solve::new(engine, stream.x_partial_max, stream.update_every));
         let first_listener = listener
             .map(|listener| Subscribe { listener, include_solution: stream.include_solution });
         Self {
@@ -147,7 +150,7 @@ impl Session {
             progress: LastProgress::default(),
             opened: environment.clock.now(),
             ended_after: None,
-            unwanted: Arc::default(),
+            unwanted,
             opened_at: environment.clock.wall(),
             phase: Phase::Running,
             is_attached: first_listener.is_some(),

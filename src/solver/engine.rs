@@ -12,6 +12,8 @@ mod ending;
 mod opening;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::solver::analysis::Analysis;
 use crate::solver::engine::announced::Announced;
@@ -72,6 +74,7 @@ pub struct Engine {
     /// The caller's guess, where zero took its place.
     replaced_guess: Option<Vec<f64>>,
     outcome: Option<Outcome>,
+    unwanted: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -115,6 +118,7 @@ impl Engine {
             factorisation_failed: None,
             replaced_guess: None,
             outcome: None,
+            unwanted: Arc::default(),
             system,
             analysis,
             options,
@@ -281,13 +285,15 @@ impl Engine {
     fn parts(&mut self) -> (Problem<'_>, &mut Method, &mut Iterate) {
         let threshold = self.threshold();
         let scaled = self.scaled.as_ref();
-        let problem = problem(&self.system, scaled, threshold, self.iteration, &self.options);
+        let limits = (self.options.memory_bytes_max, &self.unwanted);
+        let problem = problem(&self.system, scaled, threshold, self.iteration, limits);
         (problem, &mut self.method, &mut self.iterate)
     }
 
     fn problem(&self) -> Problem<'_> {
         let (scaled, threshold) = (self.scaled.as_ref(), self.threshold());
-        problem(&self.system, scaled, threshold, self.iteration, &self.options)
+        let limits = (self.options.memory_bytes_max, &self.unwanted);
+        problem(&self.system, scaled, threshold, self.iteration, limits)
     }
 
     /// The threshold in the engine's scale.
@@ -349,6 +355,12 @@ impl Engine {
         self.method = Method::of(&self.candidate, &self.options);
     }
 
+    /// Leaves a factorisation off as soon as `unwanted` is set. The step that did it reports a set-up;
+    /// the next one would begin it anew.
+    pub fn heed(&mut self, unwanted: Arc<AtomicBool>) {
+        self.unwanted = unwanted;
+    }
+
     /// How the solve ended, if it has.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
@@ -372,11 +384,11 @@ fn problem<'a>(
     scaled: Option<&'a ScaledArrays>,
     threshold: f64,
     iteration: u64,
-    options: &SolveOptions,
+    (memory_bytes_max, unwanted): (u64, &'a Arc<AtomicBool>),
 ) -> Problem<'a> {
     let (rows, rhs) = match scaled {
         None => (system.rows(), system.rhs()),
         Some(scaled) => (Rows { values: &scaled.values, ..system.rows() }, scaled.rhs.as_slice()),
     };
-    Problem { rows, rhs, threshold, iteration, memory_bytes_max: options.memory_bytes_max }
+    Problem { rows, rhs, threshold, iteration, memory_bytes_max, unwanted }
 }

@@ -1,6 +1,9 @@
 //! What every method works on: the problem as it stands and the iterate `(x, r)`, which all methods
 //! share, so that a solve can change its method without losing anything.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use crate::solver::kernel;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
@@ -17,6 +20,8 @@ pub(crate) struct Problem<'a> {
     pub iteration: u64,
     /// What the method's own vectors and factors may take.
     pub memory_bytes_max: u64,
+    /// Set when nobody wants the result any more; what takes long looks at it.
+    pub unwanted: &'a Arc<AtomicBool>,
 }
 
 impl Problem<'_> {

@@ -1,5 +1,8 @@
 //! What a mathematician expects of every method: the right answer, or a typed reason why not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::{Dense, dense_solution, residual_norm, solve, system_of};
 use proptest::prelude::*;
 use weir::solver::analysis::Analysis;
@@ -598,6 +601,46 @@ fn no_method_sets_up_more_than_its_budget_and_the_prediction_is_what_it_then_hol
         assert_eq!(allowed.memory_bytes() - held, needed_bytes, "{name}");
         let refused = open(needed_bytes - 1).step();
         assert!(matches!(refused, Step::Finished(Outcome::Stopped(_))), "{name}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_factorisation_that_nobody_wants_is_left_off_and_can_be_begun_anew() {
+    let negated = |system: LinearSystem| {
+        let (matrix, rhs) = system.into_parts();
+        LinearSystem::new(matrix.map(|value| -value), rhs).unwrap()
+    };
+    let cases = [
+        // With dense blocks and without.
+        ("LLᵀ", gallery::poisson_3d(20, 1).unwrap()),
+        ("LLᵀ", gallery::poisson_2d(50, 1).unwrap()),
+        ("LDLᵀ", negated(gallery::poisson_3d(20, 1).unwrap())),
+        ("LDLᵀ", negated(gallery::poisson_2d(50, 1).unwrap())),
+        ("LU", gallery::convection_diffusion(120, 50.0, 1).unwrap()),
+        ("LU", gallery::page_rank(8, 3, 1).unwrap()),
+    ];
+    for (name, system) in cases {
+        let mut engine =
+            Engine::new(system.clone(), Analysis::of(&system), None, with(Direct)).unwrap();
+        let unwanted = Arc::new(AtomicBool::new(false));
+        engine.heed(Arc::clone(&unwanted));
+        let held = engine.memory_bytes();
+        let Step::Prepared(ordering) = engine.step() else {
+            panic!("{name}: the ordering is first")
+        };
+        assert!(ordering.description.contains(name), "{ordering:?}");
+        unwanted.store(true, Ordering::Relaxed);
+        let Step::Prepared(left_off) = engine.step() else {
+            panic!("{name}: a set-up is left off")
+        };
+        assert!(left_off.description.contains("left off"), "{left_off:?}");
+        assert_eq!(engine.memory_bytes(), held, "{name}: nothing is left of it");
+        unwanted.store(false, Ordering::Relaxed);
+        let outcome = std::iter::repeat_with(|| engine.step()).find_map(|step| match step {
+            Step::Finished(outcome) => Some(outcome),
+            Step::Prepared(_) | Step::Iterated(_) | Step::Switched(_) => None,
+        });
+        assert!(matches!(outcome, Some(Outcome::Converged { .. })), "{name}: {outcome:?}");
     }
 }
 

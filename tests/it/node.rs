@@ -306,3 +306,28 @@ async fn the_time_of_an_ended_session_stands_still() {
     let second = node.status(session).await.unwrap().elapsed_ms;
     assert_eq!(first, second);
 }
+
+#[actix_web::test]
+async fn a_factorisation_whose_session_is_deleted_frees_its_worker_at_once() {
+    let config = NodeConfig { heavy_workers: 1, ..NodeConfig::for_cores(1) };
+    let node = Node::launch(&config, NodeId::default());
+    // More than 10¹² operations: a quarter of a minute at the least.
+    let system = gallery::diagonally_dominant(16_000, 80_000, 1).unwrap();
+    let analysis = Analysis::of(&system);
+    let options = SolveOptions { method: MethodName::Direct, ..SolveOptions::default() };
+    let engine = Box::new(Engine::new(system, analysis, None, options).unwrap());
+    let stream = StreamOptions::default();
+    let new = NewSession { engine, stream, warnings: vec![], listen: true };
+    let Opened { session, frames } = node.open(new).await.unwrap();
+    let mut frames = frames.unwrap();
+    let is_ordered = |frame: &FrameBody| matches!(frame, FrameBody::Prepared(_));
+    while !frames.next().await.unwrap().iter().any(|published| is_ordered(&published.frame.body)) {}
+    node.delete(session).await.unwrap();
+    let next = node.open(listened(400, MethodName::Direct, stream)).await.unwrap();
+    let limit = std::time::Duration::from_secs(8);
+    let frames = tokio::time::timeout(limit, read_to_end(next)).await;
+    assert_eq!(end_of(&frames.expect("the worker is free")), EndReason::Converged);
+    let status = node.health().await.unwrap();
+    assert_eq!(status.running_sessions, 0);
+    assert_eq!(status.ended_sessions, 1, "the deleted one is off the books: {status:?}");
+}

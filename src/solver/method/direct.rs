@@ -23,6 +23,7 @@ use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::method::fill::{self, Fill};
 use crate::solver::method::separator;
+use crate::solver::method::stoppable::{Stoppable, unless_unwanted};
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
 use crate::solver::residual;
@@ -86,7 +87,7 @@ enum Symmetric {
 #[derive(Debug)]
 enum Factor {
     Symmetric { symbolic: SymbolicCholesky<u32>, values: Vec<f64>, kind: Symmetric, fill: Fill },
-    General { symbolic: SymbolicLu<u32>, numeric: NumericLu<u32, f64>, fill: Fill },
+    General { symbolic: SymbolicLu<u32>, numeric: NumericLu<u32, Stoppable>, fill: Fill },
 }
 
 /// A refinement that did not help.
@@ -112,7 +113,7 @@ impl Direct {
                 self.factor_symmetric(problem, symbolic, fill, kind)
             }
             Phase::General { matrix, symbolic, fill } => {
-                self.factor_general(&matrix, symbolic, fill)
+                self.factor_general(problem, &matrix, symbolic, fill)
             }
             Phase::Factored(factor) => self.refine(problem, iterate, factor),
         }
@@ -206,16 +207,18 @@ impl Direct {
         kind: Symmetric,
     ) -> Advance {
         let mut values = vec![0.0; symbolic.len_val()];
-        let matrix = SparseColMatRef::new(pattern(problem.rows), problem.rows.values);
+        let numbers = Stoppable::of(problem.rows.values);
+        let matrix = SparseColMatRef::new(pattern(problem.rows), numbers);
         let mut memory = MemBuffer::new(symmetric_scratch(&symbolic, kind));
         let stack = MemStack::new(&mut memory);
         let (side, par) = (Side::Upper, Par::Seq);
-        let done = match kind {
+        let numbers = Stoppable::of_mut(&mut values);
+        let done = unless_unwanted(problem.unwanted, || match kind {
             Symmetric::Llt => {
                 let regular = LltRegularization::default();
                 let params = Default::default();
                 symbolic
-                    .factorize_numeric_llt(&mut values, matrix, side, regular, par, stack, params)
+                    .factorize_numeric_llt(numbers, matrix, side, regular, par, stack, params)
                     .map(drop)
                     .map_err(|_| "LLᵀ met a pivot that is not positive: A is not positive definite")
             }
@@ -223,11 +226,12 @@ impl Direct {
                 let regular = LdltRegularization::default();
                 let params = Default::default();
                 symbolic
-                    .factorize_numeric_ldlt(&mut values, matrix, side, regular, par, stack, params)
+                    .factorize_numeric_ldlt(numbers, matrix, side, regular, par, stack, params)
                     .map(drop)
                     .map_err(|_| "LDLᵀ met a vanishing pivot")
             }
-        };
+        });
+        let Ok(done) = done else { return self.leave_off() };
         let work = fill.numeric_work();
         match (done, kind) {
             (Ok(()), _) => {
@@ -248,6 +252,13 @@ impl Direct {
         }
     }
 
+    /// Nobody wants the result: what was built is gone, and a further step would begin anew.
+    fn leave_off(&mut self) -> Advance {
+        self.phase = Phase::Unordered;
+        let description = "the factorisation was left off, nobody wants it any more".to_owned();
+        Advance::Prepared(Preparation { description, work: Work::default() })
+    }
+
     fn fall_back_to_lu(&mut self, seen: &str, work: Work) -> Advance {
         self.shape = Shape::General;
         self.phase = Phase::Unordered;
@@ -257,19 +268,23 @@ impl Direct {
 
     fn factor_general(
         &mut self,
+        problem: &Problem,
         matrix: &CsrMatrix,
         symbolic: SymbolicLu<u32>,
         fill: Fill,
     ) -> Advance {
         let columns = Rows::of(matrix);
-        let a = SparseColMatRef::new(pattern(columns), columns.values);
+        let a = SparseColMatRef::new(pattern(columns), Stoppable::of(columns.values));
         let mut numeric = NumericLu::new();
-        let request = symbolic.factorize_numeric_lu_scratch::<f64>(Par::Seq, Default::default());
+        let request =
+            symbolic.factorize_numeric_lu_scratch::<Stoppable>(Par::Seq, Default::default());
         let mut memory = MemBuffer::new(request);
         let stack = MemStack::new(&mut memory);
-        let done = symbolic
-            .factorize_numeric_lu(&mut numeric, a, Par::Seq, stack, Default::default())
-            .map(drop);
+        let done = unless_unwanted(problem.unwanted, || {
+            let params = Default::default();
+            symbolic.factorize_numeric_lu(&mut numeric, a, Par::Seq, stack, params).map(drop)
+        });
+        let Ok(done) = done else { return self.leave_off() };
         if let Err(error) = done {
             let evidence = match error {
                 faer::sparse::linalg::LuError::SymbolicSingular { index } => {
@@ -393,29 +408,23 @@ impl Factor {
     /// Overwrites `r` with `A⁻¹ r`.
     fn solve(&self, r: &mut [f64]) {
         let n = r.len();
-        let r = MatMut::from_column_major_slice_mut(r, n, 1);
+        let r = MatMut::from_column_major_slice_mut(Stoppable::of_mut(r), n, 1);
         let par = Par::Seq;
         match self {
             Self::Symmetric { symbolic, values, kind, .. } => {
-                let mut memory = MemBuffer::new(symbolic.solve_in_place_scratch::<f64>(1, par));
+                let mut memory =
+                    MemBuffer::new(symbolic.solve_in_place_scratch::<Stoppable>(1, par));
                 let stack = MemStack::new(&mut memory);
                 match kind {
-                    Symmetric::Llt => LltRef::new(symbolic, values).solve_in_place_with_conj(
-                        Conj::No,
-                        r,
-                        par,
-                        stack,
-                    ),
-                    Symmetric::Ldlt => LdltRef::new(symbolic, values).solve_in_place_with_conj(
-                        Conj::No,
-                        r,
-                        par,
-                        stack,
-                    ),
+                    Symmetric::Llt => LltRef::new(symbolic, Stoppable::of(values))
+                        .solve_in_place_with_conj(Conj::No, r, par, stack),
+                    Symmetric::Ldlt => LdltRef::new(symbolic, Stoppable::of(values))
+                        .solve_in_place_with_conj(Conj::No, r, par, stack),
                 }
             }
             Self::General { symbolic, numeric, .. } => {
-                let mut memory = MemBuffer::new(symbolic.solve_in_place_scratch::<f64>(1, par));
+                let mut memory =
+                    MemBuffer::new(symbolic.solve_in_place_scratch::<Stoppable>(1, par));
                 let stack = MemStack::new(&mut memory);
                 LuRef::new_unchecked(symbolic, numeric).solve_in_place_with_conj(
                     Conj::No,
@@ -447,10 +456,12 @@ fn symmetric_scratch(symbolic: &SymbolicCholesky<u32>, kind: Symmetric) -> Stack
     match kind {
         // LDLᵀ may follow, so the larger of both is asked for at once.
         Symmetric::Llt => StackReq::or(
-            symbolic.factorize_numeric_llt_scratch::<f64>(par, Default::default()),
-            symbolic.factorize_numeric_ldlt_scratch::<f64>(par, Default::default()),
+            symbolic.factorize_numeric_llt_scratch::<Stoppable>(par, Default::default()),
+            symbolic.factorize_numeric_ldlt_scratch::<Stoppable>(par, Default::default()),
         ),
-        Symmetric::Ldlt => symbolic.factorize_numeric_ldlt_scratch::<f64>(par, Default::default()),
+        Symmetric::Ldlt => {
+            symbolic.factorize_numeric_ldlt_scratch::<Stoppable>(par, Default::default())
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod gmres;
 pub(crate) mod hybrid;
 mod jacobi;
 mod separator;
+mod stoppable;
 
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
