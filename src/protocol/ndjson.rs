@@ -47,6 +47,24 @@ pub fn write_solution_head(out: &mut Vec<u8>, frame: &Frame, solution: &Solution
 /// What follows the last entry of a solution frame.
 pub const SOLUTION_TAIL: &[u8] = b"]}";
 
+/// Appends an update up to and without its first index, as `…,"x_partial":{"indices":[`.
+pub fn write_update_head(out: &mut Vec<u8>, frame: &Frame, update: &IterationUpdate) {
+    let mut object = open(out, frame);
+    object.integer("iteration", update.iteration);
+    JsonObject::open(object.member("x_partial")).member("indices").push(b'[');
+}
+
+/// What stands between the last index and the first value of an update.
+pub const UPDATE_MIDDLE: &[u8] = b"],\"values\":[";
+
+/// Appends what follows the last value of an update.
+pub fn write_update_tail(out: &mut Vec<u8>, update: &IterationUpdate) {
+    out.extend_from_slice(b"]}");
+    let mut object = JsonObject::resume(out);
+    write_update_state(&mut object, update);
+    object.close();
+}
+
 fn open<'a>(out: &'a mut Vec<u8>, frame: &Frame) -> JsonObject<'a> {
     let Frame { session_id, sequence, timestamp, system_version, body } = frame;
     let mut object = JsonObject::open(out);
@@ -111,9 +129,22 @@ fn write_prepared(object: &mut JsonObject<'_>, prepared: &Prepared) {
 }
 
 fn write_update(object: &mut JsonObject<'_>, update: &IterationUpdate) {
+    let XPartial { indices, values, before: _ } = &update.x_partial;
+    object.integer("iteration", update.iteration).object("x_partial", |object| {
+        object.array("indices", indices, |out, &index| write_u64(out, u64::from(index))).array(
+            "values",
+            values,
+            |out, &value| write_f64(out, value),
+        );
+    });
+    write_update_state(object, update);
+}
+
+/// What an update says after its entries.
+fn write_update_state(object: &mut JsonObject<'_>, update: &IterationUpdate) {
     let IterationUpdate {
-        iteration,
-        x_partial,
+        iteration: _,
+        x_partial: _,
         residual_norm,
         relative_residual,
         convergence_rate,
@@ -121,17 +152,8 @@ fn write_update(object: &mut JsonObject<'_>, update: &IterationUpdate) {
         withheld,
         performance,
     } = update;
-    let XPartial { indices, values, before: _ } = x_partial;
     let Performance { iteration_time_ms, memory_usage_mb, flops } = performance;
     object
-        .integer("iteration", *iteration)
-        .object("x_partial", |object| {
-            object.array("indices", indices, |out, &index| write_u64(out, u64::from(index))).array(
-                "values",
-                values,
-                |out, &value| write_f64(out, value),
-            );
-        })
         .number("residual_norm", *residual_norm)
         .number("relative_residual", *relative_residual)
         .optional_number("convergence_rate", *convergence_rate)

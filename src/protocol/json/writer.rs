@@ -48,6 +48,11 @@ impl<'a> JsonObject<'a> {
         Self { out, empty: true }
     }
 
+    /// Goes on with an object that has been opened and has members already.
+    pub fn resume(out: &'a mut Vec<u8>) -> Self {
+        Self { out, empty: false }
+    }
+
     /// Writes a member's name and returns the buffer for its value. Names need no escaping.
     pub fn member(&mut self, name: &str) -> &mut Vec<u8> {
         self.out.extend_from_slice(if self.empty { b"\"" } else { b",\"" });

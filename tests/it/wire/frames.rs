@@ -163,19 +163,27 @@ fn numbers_on_the_wire_are_the_numbers_sent() {
     assert_eq!(values, expected);
 }
 
-/// The text of a frame, taken in pieces of about `piece` bytes.
-fn text(body: FrameBody, format: StreamFormat, piece: usize) -> Vec<u8> {
+/// The text of a frame in pieces of about `piece` bytes.
+fn pieces(body: FrameBody, format: StreamFormat, piece: usize) -> Vec<Vec<u8>> {
     let mut text = FrameText::new(Arc::new(PublishedFrame::new(frame(7, body))), format);
-    let mut whole = Vec::new();
+    let mut pieces = Vec::new();
     loop {
         let mut out = Vec::new();
         let done = text.append(&mut out, piece);
-        assert!(out.len() < piece + 64 || out.len() < 2_000, "a piece stays near its size");
-        whole.extend(out);
+        pieces.push(out);
         if done {
-            return whole;
+            return pieces;
         }
     }
+}
+
+/// The text of a frame, taken in such pieces.
+fn text(body: FrameBody, format: StreamFormat, piece: usize) -> Vec<u8> {
+    let pieces = pieces(body, format, piece);
+    for out in &pieces {
+        assert!(out.len() < piece + 64 || out.len() < 2_000, "a piece stays near its size");
+    }
+    pieces.concat()
 }
 
 fn solution(entries: u32) -> FrameBody {
@@ -196,6 +204,39 @@ fn a_long_solution_is_rendered_in_pieces_without_a_seam() {
             assert_eq!(text(solution(entries), StreamFormat::Ndjson, piece), whole);
         }
     }
+}
+
+#[test]
+fn an_update_of_many_entries_is_rendered_in_pieces_without_a_seam() {
+    for entries in [0, 1, 2_048, 2_049, 5_000] {
+        let whole = ndjson::line(&frame(7, update(entries)));
+        for piece in [1, 100, 16_384, 10_000_000] {
+            let pieces = pieces(update(entries), StreamFormat::Ndjson, piece);
+            assert!(pieces.concat() == whole, "{entries} entries by {piece} bytes");
+            let is_cut = entries > 2_048 && piece < whole.len();
+            assert_eq!(pieces.len() > 1, is_cut, "{entries} entries by {piece} bytes");
+        }
+    }
+}
+
+#[test]
+fn an_event_of_many_entries_has_its_head_and_its_end_once() {
+    let line = ndjson::line(&frame(7, update(5_000)));
+    let event = String::from_utf8(text(update(5_000), StreamFormat::Sse, 16_384)).unwrap();
+    let (head, data) = event.split_once("data: ").unwrap();
+    assert_eq!(head.lines().count(), 2, "{head}");
+    assert_eq!(data.as_bytes(), [&line[..], b"\n"].concat());
+}
+
+#[test]
+fn no_piece_of_a_million_entries_is_longer_than_a_chunk() {
+    let pieces = pieces(update(1_000_000), StreamFormat::Ndjson, 16_384);
+    let longest = pieces.iter().map(Vec::len).max().unwrap();
+    assert!(longest < 16_384 + 512, "{longest} bytes in one piece");
+    let value: serde_json::Value = serde_json::from_slice(&pieces.concat()).unwrap();
+    assert_eq!(value["x_partial"]["indices"].as_array().unwrap().len(), 1_000_000);
+    assert_eq!(value["x_partial"]["values"][999_999], 1.0 / 1_000_002.0);
+    assert_eq!(value["performance"]["flops"], 1_500_000);
 }
 
 #[test]
