@@ -49,8 +49,8 @@ const OUTSIDE: [(&str, &[&str]); 3] = [
 ];
 
 /// Files of `actors/` that are values and channels, not actors: anyone there may import them.
-const ACTOR_VALUES: [&str; 5] =
-    ["messages", "frame_channel", "outbound_queue", "announcer", "solve"];
+const ACTOR_VALUES: [&str; 6] =
+    ["messages", "frame_channel", "outbound_queue", "owed_entries", "announcer", "solve"];
 
 #[test]
 fn each_layer_names_only_layers_to_its_left() {
