@@ -56,6 +56,10 @@ pub struct ServeArguments {
     /// given several times, or with commas
     #[arg(long, value_name = "ORIGIN", env = "WEIR_CORS_ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<String>,
+    /// A name under which this server may be asked for, beside those of this machine, such as the one
+    /// that a proxy passes on; * allows all. May be given several times, or with commas
+    #[arg(long, value_name = "NAME", env = "WEIR_ALLOW_HOST", value_delimiter = ',', value_parser = parse_host)]
+    allow_host: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +97,7 @@ struct LimitArguments {
 impl ServeArguments {
     /// The settings of the node and of the server on a machine with `cores` cores.
     fn settings(&self, cores: usize) -> (NodeConfig, HttpConfig) {
-        let Self { bind, limits, http_threads, workers, cors_origin } = self;
+        let Self { bind, limits, http_threads, workers, cors_origin, allow_host } = self;
         let defaults = NodeConfig::for_cores(cores);
         let node = NodeConfig {
             workers: workers.unwrap_or(defaults.workers),
@@ -115,9 +119,21 @@ impl ServeArguments {
             body_bytes_max,
             bodies_bytes_max: bodies_bytes_max.max(body_bytes_max),
             cors_origins: cors_origin.clone(),
+            allowed_hosts: allow_host.clone(),
             ..defaults
         };
         (node, http)
+    }
+}
+
+/// A host without scheme, port or path, so that what is written is what is compared.
+fn parse_host(text: &str) -> Result<String, String> {
+    let name = text.trim().strip_suffix('.').unwrap_or(text.trim());
+    let is_address = name.starts_with('[') && name.ends_with(']');
+    let is_name = !name.is_empty() && !name.contains([':', '/', '@', ' ']);
+    match is_address || is_name {
+        true => Ok(name.to_owned()),
+        false => Err("a name alone, without scheme and port, such as weir.example".to_owned()),
     }
 }
 
@@ -185,4 +201,24 @@ async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) {
     let (terminate, interrupt) =
         (std::pin::pin!(terminate.recv()), std::pin::pin!(interrupt.recv()));
     futures_util::future::select(terminate, interrupt).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_alone() {
+        for (text, expected) in [
+            ("weir.example", Some("weir.example")),
+            (" weir.example. ", Some("weir.example")),
+            ("[2001:db8::1]", Some("[2001:db8::1]")),
+            ("*", Some("*")),
+            ("weir.example:3000", None),
+            ("https://weir.example", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_host(text).ok().as_deref(), expected, "`{text}`");
+        }
+    }
 }

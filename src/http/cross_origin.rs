@@ -4,7 +4,7 @@
 //! Pages served from this machine (`localhost`, `127.0.0.0/8`, `[::1]`, any port) may do everything;
 //! others only what the operator allows by name. Answering everybody, as the plan's CORS setting does,
 //! would let any page in a browser on this machine start, read and end sessions, because there is no
-//! access control yet.
+//! access control yet. Which names are this server's own is decided by `hosts`.
 
 use actix_cors::Cors;
 use actix_web::body::{EitherBody, MessageBody};
@@ -22,18 +22,15 @@ use crate::protocol::problem::{Problem, ProblemKind};
 pub struct AllowedOrigins {
     /// As browsers write them, such as `https://example.org`; `*` allows all.
     pub named: Vec<String>,
-    /// Pages that this server itself sent may use it, under whatever name it was reached. Not for a
-    /// server on loopback: a hostile name can be pointed there.
-    pub own: bool,
 }
 
 impl AllowedOrigins {
     fn allows(&self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
         let Ok(origin) = origin.to_str() else { return false };
-        let own = self.own
-            && host.and_then(|host| host.to_str().ok()).is_some_and(|host| {
-                origin.split_once("://").is_some_and(|(_, authority)| authority == host)
-            });
+        // Pages that this server itself sent may use it. The name was found to be its own before.
+        let own = host.and_then(|host| host.to_str().ok()).is_some_and(|host| {
+            origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+        });
         own || is_loopback(origin) || self.named.iter().any(|name| name == "*" || name == origin)
     }
 }
@@ -91,8 +88,8 @@ mod tests {
 
     #[test]
     fn pages_of_this_machine_and_named_ones_are_allowed() {
-        let origins = AllowedOrigins { named: vec!["https://example.org".into()], own: false };
-        let host = HeaderValue::from_static("evil.example:3000");
+        let origins = AllowedOrigins { named: vec!["https://example.org".into()] };
+        let host = HeaderValue::from_static("weir.example");
         let check = |origin: &'static str, expected: bool| {
             let allowed = origins.allows(&HeaderValue::from_static(origin), Some(&host));
             assert_eq!(allowed, expected, "{origin}");
@@ -101,6 +98,7 @@ mod tests {
         check("http://127.0.0.1:3000", true);
         check("http://[::1]:3000", true);
         check("https://example.org", true);
+        check("https://weir.example", true);
         check("https://example.org.evil.example", false);
         check("http://localhost.evil.example", false);
         check("http://evil.example:3000", false);

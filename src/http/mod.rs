@@ -6,6 +6,7 @@ mod connection;
 mod cross_origin;
 mod error;
 mod form;
+mod hosts;
 mod intake;
 mod negotiation;
 mod pages;

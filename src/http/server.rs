@@ -15,6 +15,7 @@ use crate::actors::node::Node;
 use crate::http::body::BodyLimits;
 use crate::http::connection::Connection;
 use crate::http::cross_origin::{self, AllowedOrigins};
+use crate::http::hosts::{self, AllowedHosts};
 use crate::http::intake::Intake;
 use crate::http::routes;
 use crate::runtime::clock::Clock;
@@ -40,6 +41,9 @@ pub struct HttpConfig {
     pub keep_alive: Duration,
     /// Origins whose pages may use the server, beside those of this machine; `*` allows all.
     pub cors_origins: Vec<String>,
+    /// Names under which the server answers, beside those of this machine; `*` allows all. With none, a
+    /// server that is not on loopback does not check.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl HttpConfig {
@@ -55,6 +59,7 @@ impl HttpConfig {
             body_idle_limit: Duration::from_secs(30),
             keep_alive: Duration::from_secs(60),
             cors_origins: vec![],
+            allowed_hosts: vec![],
         }
     }
 }
@@ -66,6 +71,7 @@ pub struct Shared {
     pub(super) intake: Intake,
     pub(super) clock: Clock,
     pub(super) origins: AllowedOrigins,
+    pub(super) hosts: AllowedHosts,
 }
 
 /// A server that listens.
@@ -91,20 +97,22 @@ pub fn serve(config: &HttpConfig, node: Node) -> io::Result<Running> {
         budget: Arc::new(Semaphore::new(config.bodies_bytes_max.div_ceil(1024))),
         clock: clock.clone(),
     };
-    let origins =
-        AllowedOrigins { named: config.cors_origins.clone(), own: !config.bind.ip().is_loopback() };
+    let origins = AllowedOrigins { named: config.cors_origins.clone() };
+    let hosts = AllowedHosts::new(config.bind.ip(), &config.allowed_hosts);
     let intake = Intake::new(
         limits,
         config.decoding_max,
         config.bodies_bytes_max,
         config.decoding_waiting_max,
     );
-    let shared = Data::new(Shared { node: node.clone(), intake, clock, origins: origins.clone() });
+    let shared =
+        Data::new(Shared { node: node.clone(), intake, clock, origins: origins.clone(), hosts });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
             .wrap(middleware::from_fn(cross_origin::refuse_foreign_changes))
             .wrap(cross_origin::cors(&origins))
+            .wrap(middleware::from_fn(hosts::refuse_unknown_hosts))
             .configure(routes::register)
     })
     .workers(config.threads)

@@ -30,6 +30,7 @@ pub enum ProblemKind {
     NoSolution,
     SolutionNotReady,
     ForeignOrigin,
+    UnknownHost,
     Internal,
     // Why a solve stopped; these stand in streams.
     IterationLimit,
@@ -43,7 +44,7 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::MalformedBody,
         Self::InvalidRequest,
         Self::InvalidSystem,
@@ -64,6 +65,7 @@ impl ProblemKind {
         Self::NoSolution,
         Self::SolutionNotReady,
         Self::ForeignOrigin,
+        Self::UnknownHost,
         Self::Internal,
         Self::IterationLimit,
         Self::Breakdown,
@@ -236,6 +238,14 @@ impl ProblemKind {
                 403,
                 "Pages of this origin may not change anything here",
                 "The request was sent by a web page of another site. The operator can allow origins.",
+            ),
+            Self::UnknownHost => (
+                "unknown-host",
+                421,
+                "The server does not answer to this name",
+                "A server on loopback answers to `localhost`, 127.0.0.1 and [::1] only, so that a web \
+                 page whose name was pointed at this machine cannot use it. The operator can add names \
+                 with `--allow-host`, for example those under which a proxy reaches the server.",
             ),
             Self::Internal => (
                 "internal-error",

@@ -83,6 +83,20 @@ fn forms_that_cannot_be_used_name_the_part() {
 }
 
 #[test]
+fn a_rebound_name_is_refused_over_either_version_of_http() {
+    let server = TestServer::start();
+    let resolve = format!("evil.example:{}:127.0.0.1", server.address.port());
+    let url = format!("http://evil.example:{}/api/v1/status", server.address.port());
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let answer = curl(&[version, "--resolve", &resolve, "-w", "\n%{http_code}", &url]);
+        let (document, status) = answer.rsplit_once('\n').unwrap();
+        assert_eq!(status, "421", "{version}: {answer}");
+        let document: Value = serde_json::from_str(document).unwrap();
+        assert_eq!(document["type"], "/problems/unknown-host");
+    }
+}
+
+#[test]
 fn http_2_without_tls_is_spoken_too() {
     let server = TestServer::start();
     let url = server.url("/api/v1/solve-stream");

@@ -33,7 +33,7 @@ fn send(socket: &mut TcpStream, chunk: &str) -> usize {
 
 /// Sends a bidiagonal system of 1.5 million entries and returns the size of its body.
 fn send_large(socket: &mut TcpStream) -> usize {
-    let head = "POST /api/v1/solve-stream HTTP/1.1\r\nhost: weir\r\n\
+    let head = "POST /api/v1/solve-stream HTTP/1.1\r\nhost: localhost\r\n\
                 content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     socket.write_all(head.as_bytes()).unwrap();
     let entries = 2 * ROWS;

@@ -136,7 +136,7 @@ fn a_body_that_stops_arriving_is_given_up() {
         http.body_idle_limit = std::time::Duration::from_millis(100);
     });
     let mut socket = std::net::TcpStream::connect(server.address).unwrap();
-    let head = "POST /api/v1/solve-stream HTTP/1.1\r\nhost: weir\r\ncontent-type: application/json\r\n\
+    let head = "POST /api/v1/solve-stream HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 content-length: 100\r\n\r\n{";
     socket.write_all(head.as_bytes()).unwrap();
     problem(Response::read(socket), 408, "body-timeout");
@@ -161,6 +161,69 @@ fn a_page_of_another_site_may_neither_change_nor_read_anything() {
     let headers = [("origin", "https://evil.example")];
     let read = request(server.address, "GET /api/v1/status", &headers, b"");
     assert_eq!(read.header("access-control-allow-origin"), None);
+}
+
+/// Asks for the health of a server under these names.
+fn ask_as(address: std::net::SocketAddr, hosts: &[&str]) -> Response {
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    let hosts: String = hosts.iter().map(|host| format!("host: {host}\r\n")).collect();
+    socket.write_all(format!("GET /api/v1/health HTTP/1.1\r\n{hosts}\r\n").as_bytes()).unwrap();
+    Response::read(socket)
+}
+
+#[test]
+fn a_name_that_was_pointed_at_this_machine_reaches_nothing() {
+    let server = TestServer::start();
+    let port = server.address.port();
+    for host in ["evil.example".to_owned(), format!("evil.example:{port}"), "192.0.2.1".to_owned()]
+    {
+        let document = problem(ask_as(server.address, &[&host]), 421, "unknown-host");
+        assert!(document["way_out"].as_str().unwrap().contains("--allow-host"), "{document}");
+    }
+    for host in ["localhost".to_owned(), format!("weir.localhost:{port}"), format!("[::1]:{port}")]
+    {
+        assert_eq!(ask_as(server.address, &[&host]).status, 200, "{host}");
+    }
+    // A page under that name would count as the server's own: neither its forms nor its preflights.
+    let mut socket = std::net::TcpStream::connect(server.address).unwrap();
+    let head = "DELETE /api/v1/sessions/x HTTP/1.1\r\nhost: evil.example\r\n\
+                origin: http://evil.example\r\n\r\n";
+    socket.write_all(head.as_bytes()).unwrap();
+    let response = Response::read(socket);
+    assert_eq!(response.header("access-control-allow-origin"), None);
+    problem(response, 421, "unknown-host");
+}
+
+#[test]
+fn a_name_that_the_operator_allows_is_answered_and_its_pages_may_use_the_server() {
+    let server = TestServer::with(|http, _| http.allowed_hosts = vec!["weir.example".into()]);
+    assert_eq!(ask_as(server.address, &["weir.example"]).status, 200);
+    assert_eq!(ask_as(server.address, &["localhost"]).status, 200);
+    problem(ask_as(server.address, &["other.example"]), 421, "unknown-host");
+    let mut socket = std::net::TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "POST /api/v1/solve-stream HTTP/1.1\r\nhost: weir.example\r\norigin: https://weir.example\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{MENDED}",
+        MENDED.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    let response = Response::read(socket);
+    assert_eq!(response.header("access-control-allow-origin"), Some("https://weir.example"));
+    assert_eq!(response.status, 200);
+}
+
+#[test]
+fn a_server_that_is_not_on_loopback_checks_names_only_when_it_was_told_some() {
+    let anywhere = "0.0.0.0:0".parse().unwrap();
+    let local = |server: &TestServer| ([127, 0, 0, 1], server.address.port()).into();
+    let open = TestServer::with(|http, _| http.bind = anywhere);
+    assert_eq!(ask_as(local(&open), &["evil.example"]).status, 200);
+    let named = TestServer::with(|http, _| {
+        http.bind = anywhere;
+        http.allowed_hosts = vec!["weir.example".into()];
+    });
+    assert_eq!(ask_as(local(&named), &["weir.example"]).status, 200);
+    problem(ask_as(local(&named), &["evil.example"]), 421, "unknown-host");
 }
 
 #[test]
