@@ -91,7 +91,6 @@ fn methods(letter: &str) -> Vec<(MethodName, Option<PreconditionerName>)> {
 
 /// A solve's times, from a system that is already in memory.
 struct Solved {
-    analyse: Duration,
     set_up: Duration,
     iterate: Duration,
     /// Processor time of set-up and iterations, over all threads.
@@ -104,17 +103,17 @@ struct Solved {
 fn solve(
     clock: &Clock,
     system: &LinearSystem,
+    analysis: &Analysis,
     method: MethodName,
     preconditioner: Option<PreconditionerName>,
 ) -> Solved {
-    let system = system.clone();
+    let (system, analysis) = (system.clone(), analysis.clone());
     let options = SolveOptions {
         method,
         preconditioner,
         iterations_max: 1_000_000,
         ..SolveOptions::default()
     };
-    let (analyse, analysis) = timed(clock, || Analysis::of(&system));
     let started = ProcessTime::now();
     let (mut set_up, engine) = timed(clock, || Engine::new(system, analysis, None, options));
     let mut engine = match engine {
@@ -136,7 +135,6 @@ fn solve(
     let processor = started.elapsed();
     Solved {
         processor,
-        analyse,
         set_up,
         iterate,
         iterations: engine.iteration(),
@@ -153,12 +151,11 @@ impl Solved {
         Timed {
             took: self.set_up + self.iterate,
             note: format!(
-                "{} iterations, relative residual {:.1e}, {} (set-up {:.1} ms, analysis before it {:.1} ms)",
+                "{} iterations, relative residual {:.1e}, {} (set-up {:.1} ms)",
                 self.iterations,
                 self.relative_residual,
                 self.ended,
-                self.set_up.as_secs_f64() * 1e3,
-                self.analyse.as_secs_f64() * 1e3
+                self.set_up.as_secs_f64() * 1e3
             ),
         }
     }
@@ -260,6 +257,8 @@ fn textbook<'a>(clock: &'a Clock, letter: &str, system: &'a LinearSystem) -> Opt
 
 fn race_methods(clock: &Clock, letter: &str, title: &str, turns: usize) {
     let system = system(letter);
+    let (took, analysis) = timed(clock, || Analysis::of(&system));
+    println!("({letter}) {title}: analysis, once per system, {:.1} ms", took.as_secs_f64() * 1e3);
     let mut contenders: Vec<Contender> = methods(letter)
         .into_iter()
         .map(|(method, preconditioner)| {
@@ -267,8 +266,9 @@ fn race_methods(clock: &Clock, letter: &str, title: &str, turns: usize) {
                 Some(preconditioner) => format!("weir {method} {preconditioner}"),
                 None => format!("weir {method}"),
             };
-            let system = &system;
-            Contender::new(name, move || solve(clock, system, method, preconditioner).timed())
+            let (system, analysis) = (&system, &analysis);
+            let run = move || solve(clock, system, analysis, method, preconditioner).timed();
+            Contender::new(name, run)
         })
         .collect();
     contenders.extend(textbook(clock, letter, &system));
@@ -368,8 +368,10 @@ fn solve_file(clock: &Clock, file: &str, arguments: &[String]) {
     let preconditioner = flag(arguments, "--preconditioner")
         .map(|name| name.parse::<PreconditionerName>().expect("a preconditioner"));
     let repeats: usize = flag(arguments, "--repeats").unwrap_or("3").parse().expect("a number");
-    let runs: Vec<Solved> =
-        (0..repeats.max(1)).map(|_| solve(clock, &system, method, preconditioner)).collect();
+    let (analyse, analysis) = timed(clock, || Analysis::of(&system));
+    let runs: Vec<Solved> = (0..repeats.max(1))
+        .map(|_| solve(clock, &system, &analysis, method, preconditioner))
+        .collect();
     let seconds = |part: fn(&Solved) -> Duration| {
         median(&runs.iter().map(part).collect::<Vec<_>>()).as_secs_f64()
     };
@@ -380,7 +382,7 @@ fn solve_file(clock: &Clock, file: &str, arguments: &[String]) {
             "solve": seconds(|run| run.set_up + run.iterate),
             "solve_processor": seconds(|run| run.processor),
             "set_up": seconds(|run| run.set_up),
-            "analyse": seconds(|run| run.analyse),
+            "analyse": analyse.as_secs_f64(),
             "iterations": last.iterations,
             "relative_residual": last.relative_residual,
             "ended": last.ended,

@@ -13,3 +13,8 @@ pub mod protocol;
 pub mod runtime;
 pub mod simulation;
 pub mod solver;
+
+/// Vectors of a solve that ends are taken up by the next one instead of going back to the kernel and
+/// coming again page by page; requests allocate on one thread and free on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

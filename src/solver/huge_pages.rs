@@ -13,6 +13,14 @@ pub(crate) fn zeros(n: usize) -> Vec<f64> {
     values
 }
 
+/// `n` times `value`, on huge pages if they are many.
+pub(crate) fn filled<T: Copy>(value: T, n: usize) -> Vec<T> {
+    let mut values = Vec::with_capacity(n);
+    advise(values.spare_capacity_mut(), Advice::UseWhenTouched);
+    values.resize(n, value);
+    values
+}
+
 /// Moves an array that is already filled onto huge pages, if it is large. About as dear as a copy.
 pub(crate) fn gather<T>(values: &[T]) {
     advise(values, Advice::MoveNow);

@@ -4,8 +4,6 @@
 //! Every sum is taken over fixed chunks of [`CHUNK`] rows that are added in order, so the number of
 //! threads never changes a bit.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use crate::solver::system::Rows;
@@ -17,8 +15,8 @@ pub(crate) const CHUNK: usize = 4_096;
 /// parallel pass costs about 10 µs to start, which is what 16,000 entries take in cache).
 const PARALLEL_ENTRIES_MIN: usize = 1 << 16;
 
-/// Matrices with fewer entries stay in cache from one product to the next.
-const STREAMED_ENTRIES_MIN: usize = 1 << 18;
+/// Matrices with fewer entries stay in the second-level cache from one product to the next.
+const STREAMED_ENTRIES_MIN: usize = 1 << 15;
 
 /// How many entries ahead a streamed matrix is asked for. The processor's own prefetching stops at page
 /// ends and is busy with `x`: asking made a product with a Poisson matrix of 10⁶ rows 1.5 times as fast
@@ -38,6 +36,42 @@ fn prefetch<T>(slice: &[T], at: usize) {
     let _ = (slice, at);
 }
 
+/// Two numbers that are read and written together.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(16))]
+pub(crate) struct Pair(pub [f64; 2]);
+
+impl Pair {
+    /// Writes both numbers in one go: a read of the pair cannot be served from a write of its half
+    /// and would wait until that has reached the cache.
+    #[inline(always)]
+    pub fn write(&mut self, [first, second]: [f64; 2]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_mm_set_pd, _mm_store_pd};
+            // SAFETY: the target is 16 bytes aligned to 16; SSE2 is part of x86-64.
+            unsafe { _mm_store_pd(self.0.as_mut_ptr(), _mm_set_pd(second, first)) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            self.0 = [first, second];
+        }
+    }
+}
+
+/// Whether a pass over this many matrix entries comes from memory, not from a near cache.
+pub(crate) fn is_streamed(entries: usize) -> bool {
+    entries >= STREAMED_ENTRIES_MIN
+}
+
+/// Asks for the entries that a pass in `DIRECTION` (1 or −1), now at `at`, comes to later.
+#[inline(always)]
+pub(crate) fn prefetch_entries<const DIRECTION: isize>(indices: &[u32], values: &[f64], at: usize) {
+    let ahead = at.wrapping_add_signed(DIRECTION * PREFETCH_AHEAD as isize);
+    prefetch(values, ahead);
+    prefetch(indices, ahead);
+}
+
 /// Products with `A`, n by n. Every vector has length n.
 impl Rows<'_> {
     /// `aᵢ · x`.
@@ -49,12 +83,7 @@ impl Rows<'_> {
         // SAFETY: `i < n`, row pointers ascend up to the length of both entry arrays, and every
         // column index is below n: sprs checks that structure when a matrix is built.
         unsafe {
-            let start = *self.pointers.get_unchecked(i) as usize;
-            let end = *self.pointers.get_unchecked(i + 1) as usize;
-            if STREAMED {
-                prefetch(self.values, start + PREFETCH_AHEAD);
-                prefetch(self.indices, start + PREFETCH_AHEAD);
-            }
+            let (start, end) = self.row_range::<STREAMED>(i);
             let mut sum = 0.0;
             for k in start..end {
                 let col = *self.indices.get_unchecked(k) as usize;
@@ -64,17 +93,48 @@ impl Rows<'_> {
         }
     }
 
-    /// `Σ aᵢⱼ xⱼ` over the entries at positions `range`, which must lie inside the entry arrays.
+    /// The products of row `i` with two vectors whose entries lie side by side.
+    ///
+    /// # Safety
+    /// `i` is below n and `pairs` has length n.
     #[inline(always)]
-    pub(crate) fn range_dot(&self, range: Range<usize>, x: &[f64]) -> f64 {
-        let (cols, values) = (&self.indices[range.clone()], &self.values[range]);
-        assert!(x.len() == self.count());
-        let mut sum = 0.0;
-        for (&col, value) in cols.iter().zip(values) {
-            // SAFETY: column indices are below n, the length of `x`.
-            sum += value * unsafe { x.get_unchecked(col as usize) };
+    pub(crate) unsafe fn row_dot_pair<const STREAMED: bool>(
+        &self,
+        i: usize,
+        pairs: &[Pair],
+    ) -> [f64; 2] {
+        // SAFETY: as in `row_dot`.
+        unsafe {
+            let (start, end) = self.row_range::<STREAMED>(i);
+            let mut sums = [0.0; 2];
+            for k in start..end {
+                let col = *self.indices.get_unchecked(k) as usize;
+                let value = self.values.get_unchecked(k);
+                let Pair(pair) = pairs.get_unchecked(col);
+                sums = [sums[0] + value * pair[0], sums[1] + value * pair[1]];
+            }
+            sums
         }
-        sum
+    }
+
+    /// Where row `i` lies in the entry arrays.
+    ///
+    /// # Safety
+    /// `i` is below n.
+    #[inline(always)]
+    unsafe fn row_range<const STREAMED: bool>(&self, i: usize) -> (usize, usize) {
+        // SAFETY: there are n + 1 row pointers.
+        let start = unsafe { *self.pointers.get_unchecked(i) } as usize;
+        let end = unsafe { *self.pointers.get_unchecked(i + 1) } as usize;
+        if STREAMED {
+            prefetch_entries::<1>(self.indices, self.values, start);
+        }
+        (start, end)
+    }
+
+    /// See [`is_streamed`].
+    pub(crate) fn is_streamed(&self) -> bool {
+        is_streamed(self.values.len())
     }
 
     /// `y = A x`.
@@ -124,7 +184,7 @@ impl Rows<'_> {
         row: impl Fn(usize, f64, &mut f64) -> [f64; K] + Sync,
     ) -> [f64; K] {
         assert!(x.len() == self.count() && y.len() == self.count());
-        let is_streamed = self.values.len() >= STREAMED_ENTRIES_MIN;
+        let is_streamed = self.is_streamed();
         let chunk = |start: usize, part: &mut [f64]| match is_streamed {
             true => self.rows_of_chunk::<true, K>(start, part, x, &row),
             false => self.rows_of_chunk::<false, K>(start, part, x, &row),
@@ -162,7 +222,7 @@ pub(crate) fn fold_chunks<const K: usize>(
     entries: usize,
     chunk: impl Fn(usize, &mut [f64]) -> [f64; K] + Sync,
 ) -> [f64; K] {
-    if entries < PARALLEL_ENTRIES_MIN || y.len() <= CHUNK {
+    if y.len() <= CHUNK || !is_parallel(entries) {
         let parts = y.chunks_mut(CHUNK).enumerate();
         return add_in_order(parts.map(|(number, part)| chunk(number * CHUNK, part)));
     }
@@ -183,7 +243,7 @@ pub(crate) fn fold_chunks_pair<const K: usize>(
     chunk: impl Fn(usize, &mut [f64], &mut [f64]) -> [f64; K] + Sync,
 ) -> [f64; K] {
     assert!(y.len() == z.len());
-    if entries < PARALLEL_ENTRIES_MIN || y.len() <= CHUNK {
+    if y.len() <= CHUNK || !is_parallel(entries) {
         let parts = y.chunks_mut(CHUNK).zip(z.chunks_mut(CHUNK)).enumerate();
         return add_in_order(parts.map(|(number, (a, b))| chunk(number * CHUNK, a, b)));
     }
@@ -194,6 +254,11 @@ pub(crate) fn fold_chunks_pair<const K: usize>(
         .map(|(number, (a, b))| chunk(number * CHUNK, a, b))
         .collect();
     add_in_order(sums.into_iter())
+}
+
+/// Whether `entries` of work are worth waking other threads for, where there are any.
+fn is_parallel(entries: usize) -> bool {
+    entries >= PARALLEL_ENTRIES_MIN && rayon::current_num_threads() > 1
 }
 
 fn add_in_order<const K: usize>(sums: impl Iterator<Item = [f64; K]>) -> [f64; K] {
@@ -232,7 +297,7 @@ pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
         let b = &b[..a.len()];
         [lane_sum(a.len(), |i| a[i] * b[i])]
     };
-    let [sum] = if x.len() < PARALLEL_ENTRIES_MIN {
+    let [sum] = if !is_parallel(x.len()) {
         add_in_order(x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(part))
     } else {
         let sums: Vec<[f64; 1]> = x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK)).map(part).collect();
@@ -267,9 +332,17 @@ fn scaled_square(part: &[f64], scale: f64) -> f64 {
 
 /// `maxᵢ |xᵢ|`; NaN when any entry is.
 pub(crate) fn max_abs(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |largest: f64, value| {
-        if value.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(value.abs()) }
-    })
+    // Without the sign, bit patterns are ordered as the numbers are, with NaN above infinity.
+    let bits = |value: &f64| value.to_bits() & !(1 << 63);
+    let mut lanes = [0_u64; 4];
+    let (whole, rest) = x.as_chunks::<4>();
+    for group in whole {
+        for (lane, value) in lanes.iter_mut().zip(group) {
+            *lane = bits(value).max(*lane);
+        }
+    }
+    let largest = lanes.into_iter().chain(rest.iter().map(bits)).max();
+    f64::from_bits(largest.unwrap_or(0))
 }
 
 /// `y += a x`.
@@ -300,20 +373,90 @@ pub(crate) fn add_scaled_square(y: &mut [f64], a: f64, x: &[f64]) -> f64 {
     square
 }
 
-/// `y += a x`; returns `y · z` after the addition.
-pub(crate) fn add_scaled_dot(y: &mut [f64], a: f64, x: &[f64], z: &[f64]) -> f64 {
-    assert!(x.len() == y.len() && z.len() == y.len());
-    let entries = 2 * y.len();
-    let [sum] = fold_chunks(y, entries, |start, part| {
-        let range = start..start + part.len();
-        let (x, z) = (&x[range.clone()], &z[range]);
-        for (value, x) in part.iter_mut().zip(x) {
-            *value += a * x;
+/// `vₖ · w` for every `k`, and `w · w`. Reads each `vₖ` once and `w` once for four of them.
+pub(crate) fn dots_and_square(vectors: &[Vec<f64>], w: &[f64]) -> (Vec<f64>, f64) {
+    assert!(vectors.iter().all(|v| v.len() == w.len()));
+    let chunk = |(number, w): (usize, &[f64])| {
+        let start = number * CHUNK;
+        let mut sums = Vec::with_capacity(vectors.len() + 1);
+        for group in vectors.chunks(4) {
+            match group {
+                [a, b, c, d] => sums.extend(group_dots([a, b, c, d], start, w)),
+                [a, b, c] => sums.extend(group_dots([a, b, c], start, w)),
+                [a, b] => sums.extend(group_dots([a, b], start, w)),
+                few => few.iter().for_each(|v| sums.extend(group_dots([v], start, w))),
+            }
         }
-        let part = &*part;
-        [lane_sum(part.len(), |i| part[i] * z[i])]
+        sums.push(lane_sum(w.len(), |i| w[i] * w[i]));
+        sums
+    };
+    let parts: Vec<Vec<f64>> = if !is_parallel(vectors.len() * w.len()) {
+        w.chunks(CHUNK).enumerate().map(chunk).collect()
+    } else {
+        w.par_chunks(CHUNK).enumerate().map(chunk).collect()
+    };
+    let mut sums = vec![0.0; vectors.len() + 1];
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    let square = sums.pop().expect("one sum more than vectors");
+    (sums, square)
+}
+
+/// The dot products of one chunk, in four lanes each.
+#[inline(always)]
+fn group_dots<const K: usize>(vectors: [&Vec<f64>; K], start: usize, w: &[f64]) -> [f64; K] {
+    let parts = vectors.map(|v| &v[start..start + w.len()]);
+    let mut lanes = [[0.0; 4]; K];
+    let whole = w.len() - w.len() % 4;
+    for first in (0..whole).step_by(4) {
+        for (lanes, part) in lanes.iter_mut().zip(&parts) {
+            for (lane, sum) in lanes.iter_mut().enumerate() {
+                *sum += part[first + lane] * w[first + lane];
+            }
+        }
+    }
+    std::array::from_fn(|k| {
+        let rest: f64 = (whole..w.len()).map(|i| parts[k][i] * w[i]).sum();
+        let [a, b, c, d] = lanes[k];
+        ((a + b) + (c + d)) + rest
+    })
+}
+
+/// `w −= Σ cₖ vₖ`; returns `w · w` after it. Reads each `vₖ` once and `w` once for four of them.
+pub(crate) fn subtract_combination(w: &mut [f64], vectors: &[Vec<f64>], factors: &[f64]) -> f64 {
+    assert!(vectors.iter().all(|v| v.len() == w.len()) && factors.len() == vectors.len());
+    let entries = vectors.len() * w.len();
+    let [square] = fold_chunks(w, entries, |start, w| {
+        for (group, c) in vectors.chunks(4).zip(factors.chunks(4)) {
+            match (group, c) {
+                ([a, b, c, d], [e, f, g, h]) => {
+                    subtract_group(w, start, [a, b, c, d], [e, f, g, h]);
+                }
+                ([a, b, c], [e, f, g]) => subtract_group(w, start, [a, b, c], [e, f, g]),
+                ([a, b], [e, f]) => subtract_group(w, start, [a, b], [e, f]),
+                (few, c) => few.iter().zip(c).for_each(|(v, c)| subtract_group(w, start, [v], [c])),
+            }
+        }
+        let w = &*w;
+        [lane_sum(w.len(), |i| w[i] * w[i])]
     });
-    sum
+    square
+}
+
+#[inline(always)]
+fn subtract_group<const K: usize>(
+    w: &mut [f64],
+    start: usize,
+    vectors: [&Vec<f64>; K],
+    factors: [&f64; K],
+) {
+    let parts = vectors.map(|v| &v[start..start + w.len()]);
+    for (i, value) in w.iter_mut().enumerate() {
+        for k in 0..K {
+            *value -= factors[k] * parts[k][i];
+        }
+    }
 }
 
 /// The eight-lane sum of `term` over one chunk, for fused updates outside this file.

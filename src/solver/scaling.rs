@@ -1,6 +1,7 @@
 //! Powers of two that bring a system of extreme magnitude into the range in which squares neither
 //! overflow nor vanish. Exact: multiplying by a power of two rounds nothing.
 
+use crate::solver::kernel;
 use crate::solver::system::Rows;
 
 /// Magnitudes up to here and down to its inverse are left alone; the square of a product of both
@@ -58,7 +59,7 @@ impl Scaling {
 
 /// The binary exponent of the largest entry where it is extreme, otherwise 0.
 fn exponent(values: &[f64]) -> i32 {
-    let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let largest = kernel::max_abs(values);
     if largest == 0.0 {
         return 0;
     }

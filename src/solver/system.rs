@@ -203,6 +203,19 @@ impl<'a> Rows<'a> {
         (&self.indices[range.clone()], &self.values[range])
     }
 
+    /// `aᵢᵢ`, none where it is not stored. O(entries of the row) for a short row, O(log) for a long one.
+    #[inline]
+    pub fn diagonal(&self, row: usize) -> Option<f64> {
+        const SHORT: usize = 32;
+        let (cols, values) = self.row(row);
+        let at = match cols.len() <= SHORT {
+            // Taken without a jump that depends on the columns.
+            true => cols.iter().map(|&col| usize::from((col as usize) < row)).sum(),
+            false => cols.partition_point(|&col| (col as usize) < row),
+        };
+        (cols.get(at) == Some(&(row as u32))).then(|| values[at])
+    }
+
     /// Columns of one row.
     #[inline]
     pub fn cols(&self, row: usize) -> &'a [u32] {

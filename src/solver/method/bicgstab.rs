@@ -108,16 +108,37 @@ impl Bicgstab {
         problem: &Problem,
         iterate: &mut Iterate,
     ) -> Option<&'static str> {
-        let rho = self.next_direction(iterate);
-        let p_hat = apply(preconditioner, &self.p, &mut self.p_hat);
+        let rho = self.next_direction(preconditioner, iterate);
+        let p_hat = match preconditioner {
+            Preconditioner::Identity => &self.p,
+            Preconditioner::Jacobi(_) => &self.p_hat,
+            Preconditioner::Incomplete(factor) => {
+                factor.solve(&self.p, &mut self.p_hat);
+                &self.p_hat
+            }
+        };
         let alpha = rho / problem.rows.product_dot(p_hat, &self.shadow, &mut self.v);
         if !alpha.is_finite() {
             return self.start_again("r̂ · A M⁻¹ p");
         }
         // From here on iterate.r is s = r − α v.
-        let half = kernel::add_scaled_square(&mut iterate.r, -alpha, &self.v);
+        let half = match preconditioner {
+            Preconditioner::Jacobi(inverse) => {
+                half_step(alpha, &self.v, inverse, &mut iterate.r, &mut self.s_hat)
+            }
+            Preconditioner::Identity | Preconditioner::Incomplete(_) => {
+                kernel::add_scaled_square(&mut iterate.r, -alpha, &self.v)
+            }
+        };
         let half_norm = kernel::norm_from_square(half, &iterate.r);
-        let s_hat = apply(preconditioner, &iterate.r, &mut self.s_hat);
+        let s_hat = match preconditioner {
+            Preconditioner::Identity => &iterate.r,
+            Preconditioner::Jacobi(_) => &self.s_hat,
+            Preconditioner::Incomplete(factor) => {
+                factor.solve(&iterate.r, &mut self.s_hat);
+                &self.s_hat
+            }
+        };
         let mut omega = 0.0;
         if half_norm > problem.threshold {
             let [s_t, t_t] = problem.rows.product_two_dots(s_hat, &iterate.r, &mut self.t);
@@ -135,8 +156,9 @@ impl Bicgstab {
         None
     }
 
-    /// `p = r + β (p − ω v)`; returns `ρ = r̂ · r`. Starts afresh where the shadow has worn out.
-    fn next_direction(&mut self, iterate: &Iterate) -> f64 {
+    /// `p = r + β (p − ω v)` and, where `M` is a diagonal, `M⁻¹ p` in the same pass; returns `ρ = r̂ · r`.
+    /// Starts afresh where the shadow has worn out.
+    fn next_direction(&mut self, preconditioner: &Preconditioner, iterate: &Iterate) -> f64 {
         let r = &iterate.r;
         let known = self
             .last
@@ -147,18 +169,30 @@ impl Bicgstab {
         {
             let beta = (rho / last.rho) * (last.alpha / last.omega);
             let (omega, v) = (last.omega, &self.v);
-            kernel::fold_chunks(&mut self.p, 3 * r.len(), |start, p| {
-                let range = start..start + p.len();
-                for ((p, r), v) in p.iter_mut().zip(&r[range.clone()]).zip(&v[range]) {
-                    *p = r + beta * (*p - omega * v);
+            let next = |p: f64, i: usize| r[i] + beta * (p - omega * v[i]);
+            match preconditioner {
+                Preconditioner::Jacobi(inverse) => {
+                    update_scaled(&mut self.p, &mut self.p_hat, inverse, next);
                 }
-                []
-            });
+                Preconditioner::Identity | Preconditioner::Incomplete(_) => {
+                    kernel::fold_chunks(&mut self.p, 3 * r.len(), |start, p| {
+                        for (i, p) in (start..).zip(p) {
+                            *p = next(*p, i);
+                        }
+                        []
+                    });
+                }
+            }
             self.fresh = false;
             return rho;
         }
         self.shadow.copy_from_slice(r);
-        self.p.copy_from_slice(r);
+        match preconditioner {
+            Preconditioner::Jacobi(inverse) => {
+                update_scaled(&mut self.p, &mut self.p_hat, inverse, |_, i| r[i]);
+            }
+            Preconditioner::Identity | Preconditioner::Incomplete(_) => self.p.copy_from_slice(r),
+        }
         self.shadow_norm = iterate.norm;
         self.fresh = true;
         kernel::dot(r, r)
@@ -231,15 +265,37 @@ impl Bicgstab {
     }
 }
 
-/// `M⁻¹ source`, formed in `target` unless `M` is the identity.
-fn apply<'a>(
-    preconditioner: &Preconditioner,
-    source: &'a [f64],
-    target: &'a mut [f64],
-) -> &'a [f64] {
-    if matches!(preconditioner, Preconditioner::Identity) {
-        return source;
-    }
-    preconditioner.apply(source, target);
-    target
+/// `p = next(p, i)` and `p̂ = M⁻¹ p` with a diagonal `M`, in one pass.
+#[inline(always)]
+fn update_scaled(
+    p: &mut [f64],
+    p_hat: &mut [f64],
+    inverse: &[f64],
+    next: impl Fn(f64, usize) -> f64 + Sync,
+) {
+    let entries = 4 * p.len();
+    kernel::fold_chunks_pair(p, p_hat, entries, |start, p, p_hat| {
+        let inverse = &inverse[start..start + p.len()];
+        for (offset, ((p, p_hat), inverse)) in p.iter_mut().zip(p_hat).zip(inverse).enumerate() {
+            *p = next(*p, start + offset);
+            *p_hat = inverse * *p;
+        }
+        []
+    });
+}
+
+/// `s = r − α v` in place of `r` and `ŝ = M⁻¹ s` with a diagonal `M`, in one pass; returns `s · s`.
+fn half_step(alpha: f64, v: &[f64], inverse: &[f64], r: &mut [f64], s_hat: &mut [f64]) -> f64 {
+    let entries = 4 * r.len();
+    let [square] = kernel::fold_chunks_pair(r, s_hat, entries, |start, r, s_hat| {
+        let range = start..start + r.len();
+        let (v, inverse) = (&v[range.clone()], &inverse[range]);
+        for i in 0..r.len() {
+            r[i] -= alpha * v[i];
+            s_hat[i] = inverse[i] * r[i];
+        }
+        let r = &*r;
+        [chunk_sum(r.len(), |i| r[i] * r[i])]
+    });
+    square
 }

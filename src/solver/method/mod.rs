@@ -146,7 +146,8 @@ impl Method {
             Self::Cg(method) => method.restart(),
             Self::Bicgstab(method) => method.restart(),
             Self::Gmres(method) => method.restart(),
-            Self::Jacobi(_) | Self::GaussSeidel(_) | Self::Direct(_) => {}
+            Self::GaussSeidel(method) => method.restart(),
+            Self::Jacobi(_) | Self::Direct(_) => {}
         }
     }
 

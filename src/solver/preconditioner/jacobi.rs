@@ -8,9 +8,7 @@ use crate::solver::system::Rows;
 pub(crate) fn inverse_diagonal(rows: Rows) -> Vec<f64> {
     let mut inverse = huge_pages::zeros(rows.count());
     for (i, inverse) in inverse.iter_mut().enumerate() {
-        let (cols, values) = rows.row(i);
-        let at = cols.binary_search(&(i as u32)).expect("methods refuse a missing diagonal");
-        *inverse = 1.0 / values[at];
+        *inverse = 1.0 / rows.diagonal(i).expect("methods refuse a missing diagonal");
     }
     inverse
 }
