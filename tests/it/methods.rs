@@ -338,6 +338,35 @@ fn a_factorisation_over_the_memory_budget_is_refused_before_it_starts() {
     assert!(switched, "hybrid must say that it gave up on the factorisation");
 }
 
+/// What `direct` says that it needs.
+fn predicted_bytes(system: &LinearSystem) -> u64 {
+    // Enough for the quick look at a large graph, too little for any factor.
+    let tight = SolveOptions { memory_bytes_max: 1_000_000, ..with(Direct) };
+    let mut engine = Engine::new(system.clone(), Analysis::of(system), None, tight).unwrap();
+    match engine.step() {
+        Step::Finished(Outcome::Stopped(StopReason::OutOfMemoryBudget {
+            needed_bytes, ..
+        })) => needed_bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_memory_predicted_for_lu_covers_its_measured_peak_and_little_more() {
+    // VmHWM of a process that factorised, less VmRSS before it, in MB, on Linux with glibc.
+    let cases = [
+        (58.5, gallery::convection_diffusion(200, 50.0, 1)),
+        (58.4, gallery::diagonally_dominant(4_000, 20_000, 1)),
+        (5.3, gallery::diagonally_dominant(1_000, 5_000, 1)),
+        (16.6, gallery::diagonally_dominant(2_000, 10_000, 1)),
+    ];
+    for (measured_mb, system) in cases {
+        let predicted_mb = predicted_bytes(&system.unwrap()) as f64 / 1e6;
+        let range = measured_mb..1.45 * measured_mb;
+        assert!(range.contains(&predicted_mb), "{predicted_mb} outside {range:?}");
+    }
+}
+
 #[test]
 fn the_number_of_threads_never_changes_a_bit() {
     let methods = [Jacobi, GaussSeidel, Cg, Bicgstab, Gmres, Direct];
