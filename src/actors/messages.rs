@@ -144,7 +144,8 @@ pub struct SessionEnded {
     pub is_released: bool,
 }
 
-/// Session → SessionDirectory: it holds more or less memory than it did.
+/// Session → SessionDirectory: it holds more or less memory than it did, or will as soon as its next
+/// step begins. An ended session says it once, when what was out is back.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct SessionGrew {

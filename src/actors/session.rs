@@ -179,6 +179,7 @@ impl Session {
     fn request_quantum(&mut self, ctx: &mut Context<Self>) {
         match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
             Whereabouts::Home(solve) => {
+                self.hold(solve.memory_bytes() + solve.next_step_bytes());
                 let lane = solve.lane();
                 self.solve = Whereabouts::Away(match (lane, solve.stage()) {
                     (Lane::Heavy, Stage::Preparing) => Outing::SetUp,
@@ -199,12 +200,16 @@ impl Session {
         }
     }
 
-    fn take_home(&mut self, solve: Box<Solve>, report: QuantumReport) {
-        let memory_bytes = solve.memory_bytes();
+    /// Tells the directory what is held from now on, before it is taken and after it was given back.
+    fn hold(&mut self, memory_bytes: u64) {
         if memory_bytes != self.memory_bytes {
             self.memory_bytes = memory_bytes;
             self.links.grew.do_send(SessionGrew { session: self.id, memory_bytes });
         }
+    }
+
+    fn take_home(&mut self, solve: Box<Solve>, report: QuantumReport) {
+        self.hold(solve.memory_bytes());
         self.facts.method = solve.engine().selection().method;
         self.facts.preconditioner = solve.engine().selection().preconditioner;
         self.progress.iteration = solve.engine().iteration();

@@ -34,6 +34,8 @@ pub struct SessionDirectory {
     start_session: StartSession,
     session_ids: ChaCha8Rng,
     sessions: BTreeMap<SessionId, Entry>,
+    /// Grew beyond the limit while memory was about to come back; who grew last is last.
+    waiting: Vec<SessionId>,
     /// Counts openings, so that sessions can be listed and evicted in order.
     openings: u64,
     refusals: u64,
@@ -50,15 +52,26 @@ struct Entry {
     ended: Option<Moment>,
     /// Nothing of it is out at a worker any more.
     is_released: bool,
+    /// Told to end, because it grew too large.
+    is_stopping: bool,
     /// No longer to be found; kept until its memory is free.
     is_deleted: bool,
 }
 
 impl Entry {
+    /// It has ended or was told to, and gives its memory back as soon as nothing of it is out.
+    fn is_returning(&self) -> bool {
+        (self.ended.is_some() || self.is_deleted || self.is_stopping) && !self.is_released
+    }
+
     fn is_evictable(&self) -> bool {
         self.ended.is_some() && self.is_released && !self.is_deleted
     }
 }
+
+/// Vectors of length n that a session may keep beside system, `x` and `r`: what its listeners know, what
+/// is announced, the best state, a change of `x` under way.
+const SESSION_VECTORS: u64 = 4;
 
 /// How often ended sessions are looked through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -76,6 +89,7 @@ impl SessionDirectory {
             start_session,
             session_ids: environment.entropy.stream("session_id"),
             sessions: BTreeMap::new(),
+            waiting: Vec::new(),
             openings: 0,
             refusals: 0,
             running: 0,
@@ -104,20 +118,35 @@ impl SessionDirectory {
             running_sessions: self.running,
             ended_sessions: self.sessions.values().filter(|entry| entry.is_evictable()).count(),
             memory_bytes: self.memory_bytes,
+            returning_bytes: self
+                .sessions
+                .values()
+                .filter(|entry| entry.is_returning())
+                .map(|entry| entry.memory_bytes)
+                .sum(),
         }
     }
 
-    /// Makes room for a session that grew, or ends it.
-    fn settle_growth(&mut self, session: SessionId) {
-        loop {
+    /// What does not give way when memory is short.
+    fn lasting_bytes(&self) -> u64 {
+        let evictable = self.sessions.values().filter(|entry| entry.is_evictable());
+        self.memory_bytes - evictable.map(|entry| entry.memory_bytes).sum::<u64>()
+    }
+
+    /// Makes room for those that grew, lets them wait for what is about to come back, or ends who grew
+    /// last; the others are judged again when its memory is free.
+    fn settle_growth(&mut self) {
+        while let Some(&session) = self.waiting.last() {
             match admission::after_growth(self.load(), self.capacity) {
-                Growth::Fits => return,
+                Growth::Fits => self.waiting.clear(),
+                Growth::AwaitReturn => return,
                 Growth::EvictOldestEnded => self.evict_oldest_ended(),
                 Growth::EndSession => {
-                    if let Some(entry) = self.sessions.get(&session) {
+                    self.waiting.pop();
+                    if let Some(entry) = self.sessions.get_mut(&session) {
+                        entry.is_stopping = true;
                         entry.handle.stop.do_send(StopSession(EndReason::MemoryBudget));
                     }
-                    return;
                 }
             }
         }
@@ -198,8 +227,9 @@ impl Handler<OpenSession> for SessionDirectory {
             self.environment.recorder.record(Event::SessionRefused { reason });
             return Err(refused);
         }
-        let free_bytes = self.capacity.memory_bytes_max.saturating_sub(self.memory_bytes);
-        engine.limit_memory(free_bytes);
+        let kept_bytes = SESSION_VECTORS * 8 * engine.system().order() as u64;
+        let taken_bytes = self.lasting_bytes().saturating_add(memory_bytes + kept_bytes);
+        engine.limit_memory(self.capacity.memory_bytes_max.saturating_sub(taken_bytes));
         let session = SessionId::from_random_bits(self.session_ids.random());
         let seed = SessionSeed { session, engine, stream, warnings, listener };
         let handle = (self.start_session)(seed);
@@ -210,6 +240,7 @@ impl Handler<OpenSession> for SessionDirectory {
             memory_bytes,
             ended: None,
             is_released: false,
+            is_stopping: false,
             is_deleted: false,
         };
         self.sessions.insert(session, entry);
@@ -271,12 +302,17 @@ impl Handler<SessionGrew> for SessionDirectory {
 
     fn handle(&mut self, grew: SessionGrew, _: &mut Self::Context) {
         let SessionGrew { session, memory_bytes } = grew;
+        let before = self.memory_bytes;
         if let Some(entry) = self.account(session, memory_bytes) {
             // What an ended session still reports is the return of what was out.
             entry.is_released |= entry.ended.is_some();
         }
-        self.settle_growth(session);
+        if self.memory_bytes > before {
+            self.waiting.retain(|&other| other != session);
+            self.waiting.push(session);
+        }
         self.forget_if_deleted(session);
+        self.settle_growth();
     }
 }
 
@@ -294,6 +330,7 @@ impl Handler<SessionEnded> for SessionDirectory {
             self.running -= 1;
         }
         self.forget_if_deleted(session);
+        self.settle_growth();
     }
 }
 

@@ -123,6 +123,11 @@ impl Solve {
         self.engine.memory_bytes() + self.changes.memory_bytes()
     }
 
+    /// Bytes that the next step is predicted to take beyond [`memory_bytes`](Self::memory_bytes).
+    pub fn next_step_bytes(&self) -> u64 {
+        self.engine.next_step_bytes()
+    }
+
     /// The queue for the next quantum.
     pub fn lane(&self) -> Lane {
         scheduling::lane(self.engine.next_step_work())

@@ -6,6 +6,9 @@ pub struct Load {
     pub running_sessions: usize,
     pub ended_sessions: usize,
     pub memory_bytes: u64,
+    /// The part of `memory_bytes` that sessions hold which have ended or were told to, until their solve
+    /// is back.
+    pub returning_bytes: u64,
 }
 
 /// What a node may hold.
@@ -58,6 +61,8 @@ pub fn admit(load: Load, capacity: Capacity, needed_bytes: u64) -> Admission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growth {
     Fits,
+    /// Let it go on, and judge again when what is about to come back is back.
+    AwaitReturn,
     /// Remove the ended session that ended first, then ask again.
     EvictOldestEnded,
     /// End the session that grew.
@@ -68,6 +73,8 @@ pub enum Growth {
 pub fn after_growth(load: Load, capacity: Capacity) -> Growth {
     if load.memory_bytes <= capacity.memory_bytes_max {
         Growth::Fits
+    } else if load.memory_bytes - load.returning_bytes <= capacity.memory_bytes_max {
+        Growth::AwaitReturn
     } else if load.ended_sessions > 0 {
         Growth::EvictOldestEnded
     } else {
@@ -88,7 +95,7 @@ mod tests {
         memory_bytes: u64,
         expected: Admission,
     ) {
-        let load = Load { running_sessions, ended_sessions, memory_bytes };
+        let load = Load { running_sessions, ended_sessions, memory_bytes, returning_bytes: 0 };
         assert_eq!(admit(load, CAPACITY, 30), expected);
     }
 
@@ -108,6 +115,7 @@ mod tests {
             running_sessions: 1,
             ended_sessions,
             memory_bytes,
+            returning_bytes: 0,
         };
         assert_eq!(after_growth(load(1, 100), CAPACITY), Growth::Fits);
         assert_eq!(after_growth(load(1, 101), CAPACITY), Growth::EvictOldestEnded);
@@ -115,8 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_ended_or_evicted_for_memory_that_is_about_to_come_back() {
+        let load = |ended_sessions, returning_bytes| Load {
+            running_sessions: 1,
+            ended_sessions,
+            memory_bytes: 150,
+            returning_bytes,
+        };
+        assert_eq!(after_growth(load(1, 50), CAPACITY), Growth::AwaitReturn);
+        assert_eq!(after_growth(load(1, 49), CAPACITY), Growth::EvictOldestEnded);
+        assert_eq!(after_growth(load(0, 49), CAPACITY), Growth::EndSession);
+    }
+
+    #[test]
     fn nothing_is_evicted_for_a_newcomer_that_can_never_fit() {
-        let load = Load { running_sessions: 0, ended_sessions: 1, memory_bytes: 50 };
+        let load =
+            Load { running_sessions: 0, ended_sessions: 1, memory_bytes: 50, returning_bytes: 0 };
         assert!(matches!(admit(load, CAPACITY, 101), Admission::Refuse(Overload::Memory { .. })));
     }
 }

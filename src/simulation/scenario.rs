@@ -41,6 +41,10 @@ pub struct NodePlan {
     pub picoseconds_per_nonzero: u64,
     pub stall_limit: ScenarioDuration,
     pub heartbeat_interval: ScenarioDuration,
+    /// How long the solution of an ended session stays readable.
+    pub retention: ScenarioDuration,
+    /// Bytes that all sessions together may hold.
+    pub memory_limit: u64,
 }
 
 impl Default for NodePlan {
@@ -52,6 +56,8 @@ impl Default for NodePlan {
             picoseconds_per_nonzero: 1_500,
             stall_limit: ScenarioDuration(Duration::from_secs(30)),
             heartbeat_interval: ScenarioDuration(Duration::from_secs(15)),
+            retention: ScenarioDuration(Duration::from_secs(600)),
+            memory_limit: 8 << 30,
         }
     }
 }

@@ -98,6 +98,8 @@ async fn live(scenario: Scenario, plans: Vec<(SessionPlan, Engine)>, seed: u64) 
         heavy_workers: scenario.node.heavy_workers,
         stall_limit: scenario.node.stall_limit.0,
         heartbeat_interval: scenario.node.heartbeat_interval.0,
+        ended_session_retention: scenario.node.retention.0,
+        memory_bytes_max: scenario.node.memory_limit,
         ..NodeConfig::for_cores(2)
     };
     let entropy = environment.entropy.clone();

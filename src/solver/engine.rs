@@ -366,6 +366,12 @@ impl Engine {
         self.outcome.as_ref()
     }
 
+    /// Bytes that the next [`step`](Self::step) is predicted to take beyond
+    /// [`memory_bytes`](Self::memory_bytes) while it runs: those of a factorisation.
+    pub fn next_step_bytes(&self) -> u64 {
+        if self.outcome.is_some() { 0 } else { self.method.next_step_bytes() }
+    }
+
     /// Bytes held by system, `x` and the method's own vectors and factors.
     pub fn memory_bytes(&self) -> u64 {
         let scaled =

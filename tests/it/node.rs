@@ -262,20 +262,24 @@ async fn whatever_the_end_the_solution_carries_its_own_residual() {
 }
 
 #[actix_web::test]
-async fn a_session_that_outgrows_the_node_is_ended_with_the_reason() {
+async fn a_session_alone_is_told_what_it_may_take_and_keeps_to_it() {
     let config = NodeConfig { memory_bytes_max: 3_000_000, ..NodeConfig::for_cores(2) };
     let node = Node::launch(&config, NodeId::default());
     let options = SolveOptions {
         method: MethodName::Gmres,
         restart: 1_000,
-        tolerance: 1e-15,
         memory_bytes_max: u64::MAX,
         ..SolveOptions::default()
     };
     let stream = StreamOptions::default();
     let new = NewSession { engine: engine(90, options), stream, warnings: vec![], listen: true };
     let frames = read_to_end(node.open(new).await.unwrap()).await;
-    assert_eq!(end_of(&frames), EndReason::MemoryBudget);
+    assert_eq!(end_of(&frames), EndReason::Converged);
+    let shortened = frames.iter().any(|frame| match &frame.body {
+        FrameBody::Prepared(prepared) => prepared.description.contains("restart shortened"),
+        _ => false,
+    });
+    assert!(shortened, "a basis of 1,000 vectors would take 65 MB");
 }
 
 #[actix_web::test]

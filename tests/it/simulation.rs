@@ -175,6 +175,74 @@ sessions:
     assert!(outcome.trace.contains("solution: 640000 entries"), "{}", outcome.trace);
 }
 
+/// Where a line with this text stands in the trace.
+fn position(trace: &str, text: &str) -> usize {
+    trace.lines().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {trace}"))
+}
+
+#[test]
+fn a_session_whose_solve_is_out_is_kept_beyond_its_retention_until_it_is_back() {
+    // The ordering of the large system takes a minute; its client leaves after a second.
+    let text = "
+name: a long set-up that nobody waits for
+time_limit: 200 s
+node: { picoseconds_per_nonzero: 25000000, retention: 5 s }
+sessions:
+  - name: hasty
+    system: { kind: poisson_2d, side: 110 }
+    method: direct
+    client: { leaves_at: 1 s }
+  - name: brief
+    system: { kind: poisson_2d, side: 4 }
+    method: cg
+    client: { opens_at: 2 s }
+  - name: late
+    system: { kind: poisson_2d, side: 4 }
+    method: cg
+    client: { opens_at: 100 s }
+";
+    let trace = run(text, 1).trace;
+    let line = |text| position(&trace, text);
+    assert!(line("session_ended hasty listener_gone") < line("session_opened brief"));
+    assert!(line("session_removed brief Expired") < line("quantum_done hasty"), "{trace}");
+    assert!(line("quantum_done hasty") < line("session_removed hasty Expired"), "{trace}");
+}
+
+/// Two factorisations of one size on a node that holds one of them; the first client leaves when its
+/// own is under way.
+fn two_factorisations(leaves: &str) -> String {
+    format!(
+        "
+name: two factorisations
+time_limit: 1000 s
+node: {{ heavy_workers: 2, memory_limit: 9500000, picoseconds_per_nonzero: 1000000 }}
+sessions:
+  - name: first
+    system: {{ kind: poisson_2d, side: 120 }}
+    method: direct
+    client: {{ {leaves} }}
+  - name: second
+    system: {{ kind: poisson_2d, side: 120 }}
+    method: direct
+    client: {{ opens_at: 1 s }}
+"
+    )
+}
+
+#[test]
+fn growth_waits_for_memory_that_is_about_to_come_back_and_for_nothing_else() {
+    let stays = run(&two_factorisations("opens_at: 0 s"), 1).trace;
+    assert!(stays.contains("session_ended second memory_budget"), "{stays}");
+    let leaves = run(&two_factorisations("leaves_at: 3500 ms"), 1).trace;
+    let line = |text| position(&leaves, text);
+    // The second asks for its memory while the first still holds its own, and gets it.
+    assert!(line("session_ended first listener_gone") < line("prepared second ordering"));
+    let returned = leaves.lines().rev().position(|line| line.contains("quantum_done first"));
+    let returned = leaves.lines().count() - returned.unwrap();
+    assert!(line("prepared second ordering") < returned, "{leaves}");
+    assert!(leaves.contains("session_ended second converged"), "{leaves}");
+}
+
 /// `weir simulate` on the shipped scenario with one more flag: exit code, standard output, error.
 fn weir_simulate(scenario: &std::path::Path, seed: &str) -> (Option<i32>, String, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))

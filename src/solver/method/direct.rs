@@ -393,6 +393,16 @@ impl Direct {
         }
     }
 
+    /// What the next step takes at its peak beyond [`memory_bytes`](Self::memory_bytes), as predicted.
+    pub fn next_step_bytes(&self) -> u64 {
+        match &self.phase {
+            Phase::Symmetric { fill, .. } | Phase::General { fill, .. } => {
+                fill.peak_bytes - fill.symbolic_bytes
+            }
+            Phase::Unordered | Phase::Factored(_) => 0,
+        }
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         match &self.phase {
             Phase::Unordered => 0,

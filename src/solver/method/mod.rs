@@ -164,6 +164,18 @@ impl Method {
         }
     }
 
+    /// What a factorisation that is next takes at its peak beyond [`memory_bytes`](Self::memory_bytes).
+    pub fn next_step_bytes(&self) -> u64 {
+        match self {
+            Self::Direct(method) => method.next_step_bytes(),
+            Self::Jacobi(_)
+            | Self::GaussSeidel(_)
+            | Self::Cg(_)
+            | Self::Bicgstab(_)
+            | Self::Gmres(_) => 0,
+        }
+    }
+
     /// Bytes of the method's own vectors and factors.
     pub fn memory_bytes(&self) -> u64 {
         match self {
