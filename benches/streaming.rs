@@ -17,37 +17,16 @@ use harness::{Contender, Timed, print_race, quantile, race, timed};
 use weir::actors::node::Node;
 use weir::http::server::{HttpConfig, serve};
 use weir::ids::NodeId;
+use weir::protocol::request_text::json_request;
 use weir::protocol::solve::SolveRequest;
 use weir::runtime::clock::Clock;
 use weir::runtime::config::NodeConfig;
 use weir::solver::gallery;
-use weir::solver::system::LinearSystem;
-
-/// A request in compressed rows, as a program would write it.
-fn request(system: &LinearSystem, method: &str, options: &serde_json::Value) -> Vec<u8> {
-    let rows = system.rows();
-    serde_json::to_vec(&serde_json::json!({
-        "matrix": {
-            "rows": system.order(),
-            "cols": system.order(),
-            "data": {
-                "values": rows.values,
-                "col_indices": rows.indices,
-                "row_pointers": rows.pointers,
-            },
-            "format": "csr",
-        },
-        "vector": system.rhs(),
-        "method": method,
-        "options": options,
-    }))
-    .expect("numbers and strings only")
-}
 
 /// Reading a body into a system's arrays, against a generic reader and against copying the bytes.
 fn race_parsers(clock: &Clock) {
     let system = gallery::diagonally_dominant(250_000, 1_250_000, 1).expect("in range");
-    let body = request(&system, "hybrid", &serde_json::json!({}));
+    let body = json_request(&system, "hybrid", &serde_json::json!({}));
     let mut copy = vec![0u8; body.len()];
     let rate = |took: Duration| Timed {
         took,
@@ -122,7 +101,7 @@ fn read_until(socket: &mut TcpStream, text: &[u8]) -> Vec<u8> {
 /// From the last byte of the body to the end of the first line, 10,000 rows and 50,000 entries.
 fn measure_first_line(clock: &Clock, address: SocketAddr) {
     let system = gallery::diagonally_dominant(10_000, 50_000, 1).expect("in range");
-    let body = request(&system, "hybrid", &serde_json::json!({ "include_solution": false }));
+    let body = json_request(&system, "hybrid", &serde_json::json!({ "include_solution": false }));
     let mut first = vec![];
     let mut whole = vec![];
     for _ in 0..101 {

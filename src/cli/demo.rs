@@ -20,6 +20,7 @@ use crate::cli::demo::screen::Screen;
 use crate::cli::text::{grouped, seconds};
 use crate::http::server::{HttpConfig, Running, serve};
 use crate::ids::NodeId;
+use crate::protocol::request_text::json_request;
 use crate::runtime::clock::Clock;
 use crate::runtime::config::NodeConfig;
 use crate::solver::system::LinearSystem;
@@ -163,7 +164,8 @@ impl Stage {
     /// A large system that takes a few hundred iterations, watched while it converges.
     async fn poisson(&mut self, side: usize) -> Result<(), DemoError> {
         let system = exhibits::poisson(side)?;
-        let body = exhibits::json_request(&system, "cg");
+        let options = serde_json::json!({ "tolerance": TOLERANCE, "x_partial_max": 0 });
+        let body = json_request(&system, "cg", &options);
         self.screen.title(&format!(
             "Poisson on {side} × {side}, {} of JSON, cg, live",
             megabytes(body.len())

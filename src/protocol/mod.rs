@@ -9,6 +9,7 @@ pub mod ndjson;
 pub mod options;
 pub mod problem;
 pub mod published;
+pub mod request_text;
 pub mod solve;
 pub mod spelling;
 pub mod sse;

@@ -75,27 +75,6 @@ pub fn poisson(side: usize) -> Result<LinearSystem, GalleryError> {
     gallery::poisson_2d(side, 1)
 }
 
-/// The system as a JSON request in compressed rows.
-pub fn json_request(system: &LinearSystem, method: &str) -> Vec<u8> {
-    let rows = system.rows();
-    serde_json::to_vec(&serde_json::json!({
-        "matrix": {
-            "rows": system.order(),
-            "cols": system.order(),
-            "data": {
-                "values": rows.values,
-                "col_indices": rows.indices,
-                "row_pointers": rows.pointers,
-            },
-            "format": "csr",
-        },
-        "vector": system.rhs(),
-        "method": method,
-        "options": { "tolerance": 1e-8, "x_partial_max": 0 },
-    }))
-    .expect("numbers and strings only")
-}
-
 /// `‖b − A x‖₂ / ‖b‖₂`, summed row by row in the plainest way there is; shares no code with the solver.
 /// Infinite where `x` has another length.
 pub fn relative_residual(system: &LinearSystem, x: &[f64]) -> f64 {
