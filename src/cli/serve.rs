@@ -126,6 +126,9 @@ impl ServeArguments {
     }
 }
 
+/// What goes to standard error by default. A client of HTTP/2 that was given up is no error of ours.
+const DEFAULT_LOG: &str = "weir=warn,actix_http::h2=off,error";
+
 /// A host without scheme, port or path, so that what is written is what is compared.
 fn parse_host(text: &str) -> Result<String, String> {
     let name = text.trim().strip_suffix('.').unwrap_or(text.trim());
@@ -140,7 +143,7 @@ fn parse_host(text: &str) -> Result<String, String> {
 /// Serves until a signal; exit code 0 after a drain, 2 when the address cannot be had.
 pub fn run(arguments: &ServeArguments) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("weir=warn,error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (node, http) = arguments.settings(cores);

@@ -2,15 +2,23 @@
 //! is polled only while its socket takes data, so it cannot do this itself.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 
-/// A second handle to a connection's socket.
+/// A second handle to a connection's socket, and how many streams go over it: several in HTTP/2.
 #[derive(Debug, Clone)]
-pub struct Connection(Arc<OwnedFd>);
+pub struct Connection {
+    socket: Rc<OwnedFd>,
+    streams: Rc<Cell<usize>>,
+}
+
+/// One stream's share in a connection, for as long as it is served.
+#[derive(Debug)]
+pub struct ConnectionShare(Connection);
 
 impl Connection {
     /// Remembers the socket of a new connection in its extensions.
@@ -19,13 +27,29 @@ impl Connection {
         // Without a spare descriptor the connection is served, but a stalled client stays until
         // the system gives up on it.
         if let Some(Ok(descriptor)) = socket.map(|socket| socket.as_fd().try_clone_to_owned()) {
-            extensions.insert(Self(Arc::new(descriptor)));
+            extensions.insert(Self { socket: Rc::new(descriptor), streams: Rc::default() });
         }
     }
 
-    /// Ends the connection in both directions; what is still queued is lost.
-    pub fn shut_down(&self) {
-        // It fails only when the peer has ended the connection first, which is what we want.
-        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+    /// Counts one more stream until its share is dropped.
+    pub fn share(&self) -> ConnectionShare {
+        self.streams.set(self.streams.get() + 1);
+        ConnectionShare(self.clone())
+    }
+
+    /// Ends the connection in both directions, unless other streams are served over it; what is still
+    /// queued is lost.
+    pub fn shut_down_if_unused(&self) {
+        if self.streams.get() == 0 {
+            // It fails only when the peer has ended the connection first, which is what we want.
+            let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for ConnectionShare {
+    fn drop(&mut self) {
+        let ConnectionShare(Connection { streams, .. }) = self;
+        streams.set(streams.get() - 1);
     }
 }

@@ -1,10 +1,11 @@
 //! A session's frames as a response body: gathers what is there into chunks, renders long frames piece
 //! by piece, and writes each frame as soon as it is there.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::Stream;
 use tokio::time::Sleep;
 
-use crate::actors::frame_channel::FrameReceiver;
-use crate::http::connection::Connection;
+use crate::actors::frame_channel::{CutSignal, FrameReceiver};
+use crate::http::connection::{Connection, ConnectionShare};
 use crate::ids::{FrameSequence, SessionId};
 use crate::protocol::frame_text::{FrameText, StreamFormat};
 use crate::protocol::published::PublishedFrame;
@@ -28,8 +29,21 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// After this many full chunks in a row the other connections of the thread get their turn.
 const FULL_CHUNKS_IN_A_ROW: u32 = 4;
 
-/// The body of a stream.
+/// The body of a stream. It is polled only while its client takes data, so what it holds is shared with
+/// the task that gives a stalled client up.
 pub struct StreamBody {
+    /// `None` when this listener was given up.
+    pump: Rc<RefCell<Option<Pump>>>,
+    cut_watch: Option<JoinHandle<()>>,
+}
+
+/// The session gave this listener up because it took nothing for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client took nothing for too long")]
+pub struct GivenUp;
+
+/// Frames on their way into a body.
+struct Pump {
     frames: FrameReceiver,
     format: StreamFormat,
     waiting: VecDeque<Arc<PublishedFrame>>,
@@ -40,7 +54,7 @@ pub struct StreamBody {
     full_chunks: u32,
     ended: bool,
     flush: Option<FlushTimer>,
-    cut_watch: Option<JoinHandle<()>>,
+    _share: Option<ConnectionShare>,
 }
 
 /// Holds gathered frames back until an interval has passed since the last chunk.
@@ -69,8 +83,10 @@ pub fn stream_response(request: &HttpRequest, listening: Listening, clock: &Cloc
         StreamFormat::Ndjson => "application/x-ndjson",
         StreamFormat::Sse => "text/event-stream",
     };
-    let body = StreamBody {
-        cut_watch: watch_for_cut(request, &frames),
+    let connection = request.conn_data::<Connection>();
+    let signal = frames.cut_signal();
+    let pump = Rc::new(RefCell::new(Some(Pump {
+        _share: connection.map(Connection::share),
         frames,
         format,
         waiting: VecDeque::new(),
@@ -87,7 +103,9 @@ pub fn stream_response(request: &HttpRequest, listening: Listening, clock: &Cloc
             interval,
             running: None,
         }),
-    };
+    })));
+    let cut_watch = connection.map(|connection| give_up_on(signal, connection, &pump));
+    let body = StreamBody { pump, cut_watch };
     HttpResponse::Ok()
         .content_type(content_type)
         .insert_header(("cache-control", "no-store, no-transform"))
@@ -97,14 +115,20 @@ pub fn stream_response(request: &HttpRequest, listening: Listening, clock: &Cloc
         .streaming(body)
 }
 
-/// Shuts the connection down when the session gives this listener up.
-fn watch_for_cut(request: &HttpRequest, frames: &FrameReceiver) -> Option<JoinHandle<()>> {
-    let connection = request.conn_data::<Connection>()?.clone();
-    let signal = frames.cut_signal();
-    Some(actix_web::rt::spawn(async move {
+/// When the session gives this listener up, lets go of what its body holds and shuts the connection
+/// down. HTTP/2 carries several streams: there the others go on, and this one is reset as soon as its
+/// client takes data again.
+fn give_up_on(
+    signal: CutSignal,
+    connection: &Connection,
+    pump: &Rc<RefCell<Option<Pump>>>,
+) -> JoinHandle<()> {
+    let (connection, pump) = (connection.clone(), Rc::clone(pump));
+    actix_web::rt::spawn(async move {
         signal.fired().await;
-        connection.shut_down();
-    }))
+        drop(pump.take());
+        connection.shut_down_if_unused();
+    })
 }
 
 impl Drop for StreamBody {
@@ -116,48 +140,54 @@ impl Drop for StreamBody {
 }
 
 impl Stream for StreamBody {
-    type Item = Result<Bytes, Infallible>;
+    type Item = Result<Bytes, GivenUp>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let body = self.get_mut();
-        if body.full_chunks >= FULL_CHUNKS_IN_A_ROW {
-            body.full_chunks = 0;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        loop {
-            if body.gathered.len() >= CHUNK_BYTES {
-                body.full_chunks += 1;
-                return body.chunk();
-            }
-            if body.render() {
-                continue;
-            }
-            if body.ended {
-                return if body.gathered.is_empty() { Poll::Ready(None) } else { body.chunk() };
-            }
-            match body.frames.poll_next(context) {
-                Poll::Ready(Some(batch)) => {
-                    let seen = body.seen;
-                    let unseen = |published: &Arc<PublishedFrame>| {
-                        seen.is_none_or(|seen| published.frame.sequence > seen)
-                    };
-                    body.waiting.extend(batch.into_iter().filter(unseen));
-                }
-                Poll::Ready(None) => body.ended = true,
-                Poll::Pending => {
-                    body.full_chunks = 0;
-                    if body.gathered.is_empty() || body.holds_back(context) {
-                        return Poll::Pending;
-                    }
-                    return body.chunk();
-                }
-            }
+        match &mut *self.pump.borrow_mut() {
+            Some(pump) => pump.poll_next(context).map(|chunk| chunk.map(Ok)),
+            None => Poll::Ready(Some(Err(GivenUp))),
         }
     }
 }
 
-impl StreamBody {
+impl Pump {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.full_chunks >= FULL_CHUNKS_IN_A_ROW {
+            self.full_chunks = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            if self.gathered.len() >= CHUNK_BYTES {
+                self.full_chunks += 1;
+                return self.chunk();
+            }
+            if self.render() {
+                continue;
+            }
+            if self.ended {
+                return if self.gathered.is_empty() { Poll::Ready(None) } else { self.chunk() };
+            }
+            match self.frames.poll_next(context) {
+                Poll::Ready(Some(batch)) => {
+                    let seen = self.seen;
+                    let unseen = |published: &Arc<PublishedFrame>| {
+                        seen.is_none_or(|seen| published.frame.sequence > seen)
+                    };
+                    self.waiting.extend(batch.into_iter().filter(unseen));
+                }
+                Poll::Ready(None) => self.ended = true,
+                Poll::Pending => {
+                    self.full_chunks = 0;
+                    if self.gathered.is_empty() || self.holds_back(context) {
+                        return Poll::Pending;
+                    }
+                    return self.chunk();
+                }
+            }
+        }
+    }
+
     /// Renders the next piece, if there is a frame to render.
     fn render(&mut self) -> bool {
         let text = match (&mut self.rendering, self.waiting.pop_front()) {
@@ -177,13 +207,13 @@ impl StreamBody {
         true
     }
 
-    fn chunk(&mut self) -> Poll<Option<Result<Bytes, Infallible>>> {
+    fn chunk(&mut self) -> Poll<Option<Bytes>> {
         let capacity = self.gathered.len().min(CHUNK_BYTES) + CHUNK_BYTES / 16;
         let chunk = std::mem::replace(&mut self.gathered, Vec::with_capacity(capacity));
         if let Some(FlushTimer { clock, interval, running }) = &mut self.flush {
             *running = Some(Box::pin(clock.sleep(*interval)));
         }
-        Poll::Ready(Some(Ok(Bytes::from(chunk))))
+        Poll::Ready(Some(Bytes::from(chunk)))
     }
 
     /// Whether what is gathered must wait for the flush interval to pass.

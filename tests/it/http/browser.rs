@@ -1,4 +1,4 @@
-//! A real browser: its EventSource, and the start page.
+//! A real browser: its EventSource, and the start page. And Node, which speaks HTTP/2.
 
 use std::process::Command;
 
@@ -32,6 +32,18 @@ fn an_event_source_follows_a_session_to_its_end_and_does_not_come_again() {
         let expected = format!("{}:{}", event["session_id"].as_str().unwrap(), event["sequence"]);
         assert_eq!(event["id"], expected);
     }
+}
+
+#[test]
+fn a_stalled_stream_of_http_2_is_reset_and_the_others_go_on() {
+    let server = TestServer::with(|_, node| {
+        node.stall_limit = std::time::Duration::from_millis(500);
+    });
+    let seen = browse(&server, "http2_stall.mjs");
+    assert_eq!(seen["reason"], "listener_gone", "{seen}");
+    assert!(seen["more"].as_u64() > Some(1_000_000), "the other stream went on: {seen}");
+    assert!(seen["code"].as_u64() > Some(0), "the stalled one was reset: {seen}");
+    assert_eq!(seen["connection_closed"], false, "{seen}");
 }
 
 #[test]
