@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench cold_solve                 all systems
 //! cargo bench --bench cold_solve -- a e          some of them
+//! cargo bench --bench cold_solve -- a analysis   only the analysis, in products with A
 //! cargo bench --bench cold_solve -- --write DIR  writes the systems as files, for benches/peers.sh
 //! cargo bench --bench cold_solve -- --file A.mtx --method cg --preconditioner jacobi --repeats 3
 //! ```
@@ -276,9 +277,6 @@ fn race_methods(clock: &Clock, letter: &str, title: &str, turns: usize) {
     print_race(&format!("({letter}) {title}: set-up and iterations to 1e-8"), &measured);
 }
 
-/// `y = A x` against a triad `a = b + s c` over arrays of the same memory, both counted in bytes that
-/// must move: 12 for an entry, 4 for a row pointer, 8 for `x`, 16 for `y` (a store reads the line
-/// first); 32 for an element of the triad.
 /// An engine that iterates on the system: its arrays lie in memory as a solve has them.
 fn begun(system: LinearSystem) -> Engine {
     let options = SolveOptions {
@@ -294,6 +292,9 @@ fn begun(system: LinearSystem) -> Engine {
     engine
 }
 
+/// `y = A x` against a triad `a = b + s c` over arrays of the same memory, both counted in bytes that
+/// must move: 12 for an entry, 4 for a row pointer, 8 for `x`, 16 for `y` (a store reads the line
+/// first); 32 for an element of the triad.
 fn race_product(clock: &Clock, letter: &str, title: &str) {
     let engine = begun(system(letter));
     let system = engine.system();
@@ -350,6 +351,33 @@ fn race_product(clock: &Clock, letter: &str, title: &str) {
     print_race(&format!("({letter}) {title}: one product with A, {threads} threads"), &measured);
 }
 
+/// The analysis, counted in products with `A` of the same run.
+fn race_analysis(clock: &Clock, letter: &str, title: &str) {
+    /// Products in a turn, so that the shortest are longer than the clock's grain.
+    const PRODUCTS: u32 = 10;
+    let system = system(letter);
+    let x: Vec<f64> = (0..system.order()).map(|i| 1.0 + i as f64).collect();
+    let mut y = vec![0.0; system.order()];
+    let turns = if system.order() > 100_000 { 15 } else { 101 };
+    let contenders = vec![
+        Contender::new("product with A", || {
+            let products = || (0..PRODUCTS).for_each(|_| system.rows().product(&x, &mut y));
+            Timed { took: timed(clock, products).0 / PRODUCTS, note: String::new() }
+        }),
+        Contender::new("analysis", || {
+            let (took, analysis) = timed(clock, || Analysis::of(&system));
+            let dominance = analysis.row_dominance.kind;
+            Timed { took, note: format!("rows: {dominance:?}") }
+        }),
+    ];
+    let measured = race(turns, true, contenders);
+    let products = measured[1].median.as_secs_f64() / measured[0].median.as_secs_f64();
+    let threads = rayon::current_num_threads();
+    let heading =
+        format!("({letter}) {title}: analysis, {products:.1} products, {threads} threads");
+    print_race(&heading, &measured);
+}
+
 fn write_systems(directory: &Path) {
     std::fs::create_dir_all(directory).expect("the directory can be made");
     for (letter, title) in SYSTEMS {
@@ -400,7 +428,12 @@ fn main() {
         return solve_file(&clock, file, &arguments);
     }
     for (letter, title) in SYSTEMS {
-        if !arguments.is_empty() && !arguments.iter().any(|argument| argument == letter) {
+        let letters = arguments.iter().any(|argument| argument.len() == 1);
+        if letters && !arguments.iter().any(|argument| argument == letter) {
+            continue;
+        }
+        race_analysis(&clock, letter, title);
+        if arguments.iter().any(|argument| argument == "analysis") {
             continue;
         }
         if matches!(letter, "c" | "d") {

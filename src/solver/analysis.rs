@@ -5,10 +5,12 @@
 //! a stored zero is then no entry. What is stated as proven is proven for the stored numbers, rounding
 //! included.
 
+mod columns;
 pub mod definiteness;
 pub mod dominance;
 mod graph;
 mod matching;
+mod mirror;
 mod pass;
 pub mod prospects;
 
@@ -19,13 +21,16 @@ pub use prospects::{Prospect, Verdict};
 
 use crate::solver::options::MethodName;
 use crate::solver::system::{LinearSystem, Rows};
+use columns::ColumnSum;
 use dominance::Reach;
+use graph::Arrows;
+use pass::Columns;
 use serde::Serialize;
 
 /// A relative difference of mirrored entries that rounding in the sender's arithmetic explains.
 pub const SYMMETRY_ROUNDING: f64 = 1e-12;
 
-/// What one pass over `A` (n by n) and its transpose found.
+/// What reading the rows and columns of `A` (n by n) found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Analysis {
     pub order: usize,
@@ -178,24 +183,28 @@ impl HMatrixProof {
 }
 
 impl Analysis {
-    /// Analyses a system in O(nnz) time (the structural rank: bounded by a multiple of it) and with one
-    /// transpose of `A` as its memory.
+    /// Analyses a system in O(nnz) time (the structural rank: bounded by a multiple of it), as much as a
+    /// handful of products with `A`, and with 24 n bytes as its memory. The pattern of `Aᵀ` (4 bytes an entry)
+    /// comes only where sums of columns leave a question open, and goes before the analysis ends.
     pub fn of(system: &LinearSystem) -> Self {
         let rows = system.rows();
-        let (transposed, components) =
-            rayon::join(|| system.transposed(), || graph::components(rows));
-        let columns = Rows::of(&transposed);
-        let mut found = pass::over(rows, columns);
-        let (by_row, by_column) = (&found.row_standings, &found.column_standings);
+        let (symmetry, components, columns, mut found) = read(rows);
         // The arrows of a symmetric matrix go both ways: one component needs no search.
-        let whole = found.symmetry.values && components.count == 1;
-        let reach = |lines, across, standings, strict| match whole {
-            true => Reach::StronglyConnected,
-            false => graph::reach(lines, across, standings, strict),
+        let whole = symmetry.values && components.count == 1;
+        // Where values are symmetric the arrows are, too: stored zeros are none.
+        let arrows = Arrows::Rows(rows);
+        let across = || match symmetry.values {
+            true => arrows,
+            false => columns.arrows(rows),
         };
-        let row_dominance = found.row_tally.finish(|strict| reach(rows, columns, by_row, strict));
-        let column_dominance =
-            found.column_tally.finish(|strict| reach(columns, rows, by_column, strict));
+        let row_dominance = found.row_tally.finish(|strict| match whole {
+            true => Reach::StronglyConnected,
+            false => graph::reach(arrows, across(), &found.row_standings, strict),
+        });
+        let column_dominance = found.column_tally.finish(|strict| match whole {
+            true => Reach::StronglyConnected,
+            false => graph::reach(across(), arrows, &found.column_standings, strict),
+        });
         let h_matrix = h_matrix_proof(&found, row_dominance.kind, column_dominance.kind);
         let h_matrix_up_to_rounding = h_matrix_proof(
             &found,
@@ -204,7 +213,7 @@ impl Analysis {
         );
         let rank = matching::structural_rank(rows, &found.diagonals);
         let structure = std::mem::take(&mut found.empty).structure(rank);
-        let definiteness = Definiteness::of(rows, &found, h_matrix);
+        let definiteness = Definiteness::of(rows, &symmetry, &found, h_matrix);
         let m_matrix = h_matrix.is_some()
             && found.signs.z_matrix
             && found.diagonal.negatives == 0
@@ -218,7 +227,7 @@ impl Analysis {
             norm_infinity: found.norm_infinity,
             norm_one: found.norm_one,
             components,
-            symmetry: found.symmetry,
+            symmetry,
             row_dominance,
             column_dominance,
             symmetric_part_gap: found.symmetric_part_gap,
@@ -252,6 +261,45 @@ impl Analysis {
     /// Why `A` is an H-matrix whose methods hold in floating point as well.
     pub fn h_matrix_without_growth(&self) -> Option<HMatrixProof> {
         self.h_matrix.filter(|proof| proof.bounds_growth())
+    }
+}
+
+/// Everything that is read entry by entry. What is found does not depend on the order in which it is
+/// found out, nor on the number of threads.
+fn read(rows: Rows<'_>) -> (Symmetry, Components, Columns<'_>, pass::Findings) {
+    let likely = mirror::looks_symmetric(rows);
+    let as_rows = Columns::Symmetric;
+    let ((symmetry, components), early) = match likely {
+        true => beside(rows, || mirror::walk(rows), || Early::Findings(pass::over(rows, &as_rows))),
+        false => beside(rows, || mirror::walk(rows), || Early::Sums(columns::sums(rows))),
+    };
+    let symmetric = symmetry.pattern && symmetry.values;
+    let summed = match early {
+        Early::Findings(found) if symmetric => return (symmetry, components, as_rows, found),
+        Early::Findings(_) => columns::sums(rows),
+        Early::Sums(sums) => sums,
+    };
+    let columns = Columns::summed(rows, summed);
+    let found = pass::over(rows, &columns);
+    (symmetry, components, columns, found)
+}
+
+/// What was found out beside the walk, on a guess.
+enum Early {
+    /// As if the matrix was symmetric.
+    Findings(pass::Findings),
+    Sums(Vec<ColumnSum>),
+}
+
+/// Both, at once where that pays.
+fn beside<A: Send, B: Send>(
+    rows: Rows<'_>,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    match rows.values.len() >= pass::PARALLEL_ENTRIES_MIN {
+        true => rayon::join(one, other),
+        false => (one(), other()),
     }
 }
 

@@ -25,7 +25,7 @@ const PREFETCH_AHEAD: usize = 256;
 
 /// Asks for the cache line of `slice[at]`, which may lie beyond the end.
 #[inline(always)]
-fn prefetch<T>(slice: &[T], at: usize) {
+pub(crate) fn prefetch<T>(slice: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -216,6 +216,12 @@ impl<'a> Rows<'a> {
         (cols.get(at) == Some(&(row as u32))).then(|| values[at])
     }
 
+    /// The value at `(row, col)`, 0 where nothing is stored. O(log of the row's entries).
+    pub fn value_at(&self, row: usize, col: u32) -> f64 {
+        let (cols, values) = self.row(row);
+        cols.binary_search(&col).map_or(0.0, |at| values[at])
+    }
+
     /// Columns of one row.
     #[inline]
     pub fn cols(&self, row: usize) -> &'a [u32] {

@@ -233,6 +233,87 @@ proptest! {
     }
 }
 
+/// Places with values, stored zeros among them: often mirrored, sometimes with another value, and with
+/// sums that rounding spoils.
+fn stored_matrix() -> impl Strategy<Value = (usize, Vec<(u32, u32, f64)>)> {
+    let value =
+        prop::sample::select(vec![0.0, 0.1, -0.1, 0.3, -0.7, 1.0, -1.0, 1.0 + f64::EPSILON]);
+    let place = (0u32..12, 0u32..12, value.clone(), value, 0u8..4);
+    (1usize..13, prop::collection::vec(place, 0..50)).prop_map(|(n, places)| {
+        let mut stored = std::collections::BTreeMap::new();
+        for (row, col, value, other, kind) in places {
+            if row as usize >= n || col as usize >= n {
+                continue;
+            }
+            stored.insert((row, col), value);
+            match kind {
+                0 | 1 => stored.insert((col, row), value),
+                2 => stored.insert((col, row), other),
+                _ => None,
+            };
+        }
+        (n, stored.into_iter().map(|((row, col), value)| (row, col, value)).collect())
+    })
+}
+
+fn analysis_of_stored(n: usize, stored: impl Iterator<Item = (u32, u32, f64)>) -> Analysis {
+    let (mut row_indices, mut col_indices, mut values) = (vec![], vec![], vec![]);
+    for (row, col, value) in stored {
+        row_indices.push(row);
+        col_indices.push(col);
+        values.push(value);
+    }
+    let arrays = MatrixArrays::Coordinates { row_indices, col_indices, values };
+    Analysis::of(&LinearSystem::assemble(n, n, arrays, vec![0.0; n]).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn symmetry_is_what_every_pair_of_stored_entries_says((n, stored) in stored_matrix()) {
+        let found = analysis_of_stored(n, stored.iter().copied()).symmetry;
+        let at = |row: u32, col: u32| {
+            stored.iter().find(|entry| (entry.0, entry.1) == (row, col)).map(|entry| entry.2)
+        };
+        let (mut pattern, mut largest, mut first) = (true, 0.0_f64, None);
+        for row in 0..n as u32 {
+            for col in 0..n as u32 {
+                pattern &= at(row, col).is_some() == at(col, row).is_some();
+                let (value, mirrored) = (at(row, col).unwrap_or(0.0), at(col, row).unwrap_or(0.0));
+                if value != mirrored {
+                    let scale = value.abs().max(mirrored.abs());
+                    largest = largest.max((value / scale - mirrored / scale).abs());
+                    first = first.or(Some((row as usize, col as usize, value, mirrored)));
+                }
+            }
+        }
+        prop_assert_eq!((found.pattern, found.values), (pattern, first.is_none()));
+        prop_assert_eq!(found.relative_difference_max, largest);
+        let named = found.first_asymmetry.map(|it| (it.row, it.col, it.value, it.mirrored));
+        prop_assert_eq!(named, first);
+    }
+
+    /// Rows are summed one by one and columns all at once: two ways to the same numbers, to the bit.
+    #[test]
+    fn columns_are_the_rows_of_the_transpose((n, stored) in stored_matrix()) {
+        let found = analysis_of_stored(n, stored.iter().copied());
+        let turned = analysis_of_stored(n, stored.iter().map(|&(row, col, value)| (col, row, value)));
+        prop_assert_eq!(&found.column_dominance, &turned.row_dominance);
+        prop_assert_eq!(&found.row_dominance, &turned.column_dominance);
+        prop_assert_eq!(found.column_entries_max, turned.row_entries_max);
+        prop_assert_eq!(found.norm_one, turned.norm_infinity);
+        prop_assert_eq!(found.symmetric_part_gap, turned.symmetric_part_gap);
+        prop_assert_eq!(found.structure.empty_columns, turned.structure.empty_rows);
+        prop_assert_eq!(found.structure.first_empty_column, turned.structure.first_empty_row);
+        prop_assert_eq!(found.components, turned.components);
+        prop_assert_eq!(found.signs.positive_off_diagonals, turned.signs.positive_off_diagonals);
+        prop_assert_eq!(found.signs.first_positive, stored.iter()
+            .find(|(row, col, value)| row != col && *value > 0.0)
+            .map(|&(row, col, value)| weir::solver::analysis::Entry { row: row as usize, col: col as usize, value }));
+    }
+}
+
 fn grid(name: &str) -> LinearSystem {
     let at = format!("{}/scenarios/systems/{name}", env!("CARGO_MANIFEST_DIR"));
     let matrix = std::fs::read(format!("{at}.mtx")).unwrap();

@@ -2,7 +2,7 @@
 //! factorisation would decide the rest.
 
 use super::pass::Findings;
-use super::{Entry, HMatrixProof, SYMMETRY_ROUNDING};
+use super::{Entry, HMatrixProof, SYMMETRY_ROUNDING, Symmetry};
 use crate::solver::system::Rows;
 use serde::Serialize;
 
@@ -31,12 +31,17 @@ pub enum Definiteness {
 }
 
 impl Definiteness {
-    pub(crate) fn of(rows: Rows<'_>, found: &Findings, h_matrix: Option<HMatrixProof>) -> Self {
-        if !found.symmetry.up_to_rounding() {
+    pub(crate) fn of(
+        rows: Rows<'_>,
+        symmetry: &Symmetry,
+        found: &Findings,
+        h_matrix: Option<HMatrixProof>,
+    ) -> Self {
+        if !symmetry.up_to_rounding() {
             return Self::NotSymmetric;
         }
         let n = found.diagonals.len();
-        let proven = found.symmetry.values && h_matrix.is_some();
+        let proven = symmetry.values && h_matrix.is_some();
         let all_negative = found.diagonal.negatives == n;
         if proven && found.diagonal.smallest > 0.0 {
             return Self::Positive;

@@ -1,48 +1,90 @@
-//! Walks over the graph of a matrix: connected components, and where weakly dominant lines lead.
+//! The graph of a matrix, whose arrows are its nonzeros: the arrows turned around, and where weakly
+//! dominant lines lead.
 
-use super::Components;
 use super::dominance::{Reach, Standing};
 use crate::solver::system::Rows;
 
-/// Components of the graph of `A + Aᵀ`, by union-find over the nonzeros: one pass in memory order with
-/// n words of random access. Almost O(nnz).
-pub(crate) fn components(rows: Rows<'_>) -> Components {
-    let mut parent: Vec<u32> = (0..rows.count() as u32).collect();
-    for row in 0..rows.count() {
-        let (cols, values) = rows.row(row);
-        let mut root = root_of(&mut parent, row as u32);
-        for (&col, &value) in cols.iter().zip(values) {
-            if value != 0.0 && parent[col as usize] != root {
-                let other = root_of(&mut parent, col);
-                // The smaller number stays root, so that paths only lead down.
-                parent[root.max(other) as usize] = root.min(other);
-                root = root.min(other);
-            }
+/// Arrows between lines. A stored zero is none.
+#[derive(Clone, Copy)]
+pub(crate) enum Arrows<'a> {
+    /// From a row to the columns of its nonzeros.
+    Rows(Rows<'a>),
+    /// From a column to the rows of its nonzeros.
+    Columns(&'a ColumnPattern),
+}
+
+impl Arrows<'_> {
+    fn count(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.count(),
+            Self::Columns(pattern) => pattern.pointers.len() - 1,
         }
     }
-    let mut sizes = vec![0u32; parent.len()];
-    for node in 0..parent.len() as u32 {
-        sizes[root_of(&mut parent, node) as usize] += 1;
+
+    /// Pushes the neighbours not seen before.
+    fn visit(&self, node: usize, seen: &mut [bool], stack: &mut Vec<usize>) {
+        let mut meet = |neighbour: u32| {
+            let neighbour = neighbour as usize;
+            if !seen[neighbour] {
+                seen[neighbour] = true;
+                stack.push(neighbour);
+            }
+        };
+        match self {
+            Self::Rows(rows) => {
+                let (cols, values) = rows.row(node);
+                let nonzeros = cols.iter().zip(values).filter(|(_, value)| **value != 0.0);
+                nonzeros.for_each(|(&col, _)| meet(col));
+            }
+            Self::Columns(pattern) => pattern.rows_of(node).iter().for_each(|&row| meet(row)),
+        }
     }
-    let count = sizes.iter().filter(|&&size| size > 0).count();
-    let largest = sizes.into_iter().max().map_or(0, |size| size as usize);
-    Components { count, largest }
 }
 
-/// The root of a node; shortens the path by half on the way (Tarjan and van Leeuwen).
-fn root_of(parent: &mut [u32], mut node: u32) -> u32 {
-    while parent[node as usize] != node {
-        let grandparent = parent[parent[node as usize] as usize];
-        parent[node as usize] = grandparent;
-        node = grandparent;
-    }
-    node
+/// In which rows the nonzeros of each column stand: a transpose without values, 4 bytes an entry.
+pub(crate) struct ColumnPattern {
+    pointers: Vec<u32>,
+    rows: Vec<u32>,
 }
 
-/// Where lines with `≥` lead. `lines` are the dominant ones, `across` their transpose. O(nnz).
+impl ColumnPattern {
+    /// O(nnz).
+    pub fn of(matrix: Rows<'_>) -> Self {
+        let nonzeros = || {
+            (0..matrix.count()).flat_map(move |row| {
+                let (cols, values) = matrix.row(row);
+                let stored = cols.iter().zip(values).filter(|(_, value)| **value != 0.0);
+                stored.map(move |(&col, _)| (row as u32, col as usize))
+            })
+        };
+        let mut pointers = vec![0u32; matrix.count() + 1];
+        nonzeros().for_each(|(_, col)| pointers[col] += 1);
+        let mut total = 0;
+        for start in &mut pointers {
+            total += std::mem::replace(start, total);
+        }
+        let mut rows = vec![0; total as usize];
+        for (row, col) in nonzeros() {
+            rows[pointers[col] as usize] = row;
+            pointers[col] += 1;
+        }
+        // Each start has moved to its column's end.
+        pointers.rotate_right(1);
+        pointers[0] = 0;
+        Self { pointers, rows }
+    }
+
+    /// Rows of the nonzeros of one column, ascending.
+    pub fn rows_of(&self, column: usize) -> &[u32] {
+        &self.rows[self.pointers[column] as usize..self.pointers[column + 1] as usize]
+    }
+}
+
+/// Where lines with `≥` lead. `lines` are the arrows of the dominant ones, `across` the same turned
+/// around. O(nnz).
 pub(crate) fn reach(
-    lines: Rows<'_>,
-    across: Rows<'_>,
+    lines: Arrows<'_>,
+    across: Arrows<'_>,
     standings: &[Standing],
     is_strict: fn(Standing) -> bool,
 ) -> Reach {
@@ -59,26 +101,14 @@ pub(crate) fn reach(
     Reach::AllLeadToStrict
 }
 
-fn all_reached(arrows: Rows<'_>, mut seen: Vec<bool>) -> bool {
+fn all_reached(arrows: Arrows<'_>, mut seen: Vec<bool>) -> bool {
     let mut stack: Vec<usize> =
         seen.iter().enumerate().filter(|(_, seen)| **seen).map(|(node, _)| node).collect();
     let mut reached = stack.len();
     while let Some(node) = stack.pop() {
         let before = stack.len();
-        visit_neighbours(arrows, node, &mut seen, &mut stack);
+        arrows.visit(node, &mut seen, &mut stack);
         reached += stack.len() - before;
     }
     reached == arrows.count()
-}
-
-/// Pushes the neighbours not seen before. A stored zero joins nothing.
-fn visit_neighbours(arrows: Rows<'_>, node: usize, seen: &mut [bool], stack: &mut Vec<usize>) {
-    let (neighbours, values) = arrows.row(node);
-    for (&neighbour, &value) in neighbours.iter().zip(values) {
-        let neighbour = neighbour as usize;
-        if !seen[neighbour] && value != 0.0 {
-            seen[neighbour] = true;
-            stack.push(neighbour);
-        }
-    }
 }

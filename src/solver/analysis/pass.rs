@@ -1,17 +1,69 @@
-//! The pass over rows of `A` and rows of `Aᵀ` side by side. Blocks of rows run in parallel and are
-//! merged in order, so the findings do not depend on the number of threads.
+//! The pass over rows of `A`, with the sums of the columns beside them. Blocks of rows run in parallel
+//! and are merged in order, so the findings do not depend on the number of threads.
 
+use super::columns::ColumnSum;
 use super::dominance::{LineSum, Standing, Tally};
+use super::graph::{Arrows, ColumnPattern};
 use super::matching::StructuralRank;
-use super::{Asymmetry, Bandwidth, Diagonal, Entry, Signs, Structure, Symmetry};
+use super::{Bandwidth, Diagonal, Entry, Signs, Structure};
 use crate::solver::system::Rows;
 use rayon::prelude::*;
+use std::sync::OnceLock;
 
 const BLOCK_ROWS: usize = 4096;
+/// Matrices with fewer entries are read by one thread: waking a second one takes as long.
+pub(crate) const PARALLEL_ENTRIES_MIN: usize = 1 << 17;
 
-/// Everything that needs nothing but a row and the column of the same number.
+/// The columns of the matrix whose rows are read.
+pub(crate) enum Columns<'a> {
+    /// They are its rows.
+    Symmetric,
+    Summed {
+        rows: Rows<'a>,
+        sums: Vec<ColumnSum>,
+        pattern: OnceLock<ColumnPattern>,
+    },
+}
+
+impl<'a> Columns<'a> {
+    pub fn summed(rows: Rows<'a>, sums: Vec<ColumnSum>) -> Self {
+        Self::Summed { rows, sums, pattern: OnceLock::new() }
+    }
+
+    /// From the columns to the rows of their nonzeros. The first call makes the pattern.
+    pub fn arrows(&self, rows: Rows<'a>) -> Arrows<'_> {
+        match self {
+            Self::Symmetric => Arrows::Rows(rows),
+            Self::Summed { rows, pattern, .. } => {
+                Arrows::Columns(pattern.get_or_init(|| ColumnPattern::of(*rows)))
+            }
+        }
+    }
+
+    /// Sum and stored entries of column `line`, of which the row and its diagonal are known.
+    #[inline(always)]
+    fn line(&self, line: usize, by_row: LineSum, row_entries: usize) -> (LineSum, usize) {
+        match self {
+            Self::Symmetric => (by_row, row_entries),
+            Self::Summed { sums, .. } => (sums[line].line(by_row.diagonal), sums[line].entries()),
+        }
+    }
+
+    #[inline(always)]
+    fn standing(&self, line: usize, sum: &LineSum, of_row: Standing) -> Standing {
+        match self {
+            Self::Symmetric => of_row,
+            Self::Summed { rows, pattern, .. } => sum.standing(|| {
+                let pattern = pattern.get_or_init(|| ColumnPattern::of(*rows));
+                let beside = pattern.rows_of(line).iter().filter(|&&row| row as usize != line);
+                beside.map(|&row| rows.value_at(row as usize, line as u32))
+            }),
+        }
+    }
+}
+
+/// Everything that needs nothing but a row and the sums of the column of the same number.
 pub(crate) struct Findings {
-    pub symmetry: Symmetry,
     pub row_tally: Tally,
     pub column_tally: Tally,
     pub row_standings: Vec<Standing>,
@@ -49,27 +101,36 @@ impl Empty {
     }
 }
 
-pub(crate) fn over(rows: Rows<'_>, columns: Rows<'_>) -> Findings {
+pub(crate) fn over(rows: Rows<'_>, columns: &Columns<'_>) -> Findings {
     let n = rows.count();
     let mut row_standings = vec![Standing::Equal; n];
     let mut column_standings = vec![Standing::Equal; n];
     let mut diagonals = vec![0.0; n];
-    let blocks: Vec<Findings> = row_standings
-        .par_chunks_mut(BLOCK_ROWS)
-        .zip(column_standings.par_chunks_mut(BLOCK_ROWS))
-        .zip(diagonals.par_chunks_mut(BLOCK_ROWS))
-        .enumerate()
-        .map(|(block, ((row_standings, column_standings), diagonals))| {
+    let read =
+        |block: usize, standings: (&mut [Standing], &mut [Standing]), diagonals: &mut [f64]| {
             let mut found = Findings::nothing();
             for at in 0..diagonals.len() {
                 let row = block * BLOCK_ROWS + at;
-                let (by_row, by_column) = found.read(row, rows, columns);
-                diagonals[at] = by_row.0;
-                (row_standings[at], column_standings[at]) = (by_row.1, by_column);
+                (diagonals[at], standings.0[at], standings.1[at]) = found.read(row, rows, columns);
             }
             found
-        })
-        .collect();
+        };
+    let blocks: Vec<Findings> = match rows.values.len() >= PARALLEL_ENTRIES_MIN {
+        true => row_standings
+            .par_chunks_mut(BLOCK_ROWS)
+            .zip(column_standings.par_chunks_mut(BLOCK_ROWS))
+            .zip(diagonals.par_chunks_mut(BLOCK_ROWS))
+            .enumerate()
+            .map(|(block, (standings, diagonals))| read(block, standings, diagonals))
+            .collect(),
+        false => row_standings
+            .chunks_mut(BLOCK_ROWS)
+            .zip(column_standings.chunks_mut(BLOCK_ROWS))
+            .zip(diagonals.chunks_mut(BLOCK_ROWS))
+            .enumerate()
+            .map(|(block, (standings, diagonals))| read(block, standings, diagonals))
+            .collect(),
+    };
     let mut found = blocks.into_iter().fold(Findings::nothing(), Findings::merged);
     found.row_standings = row_standings;
     found.column_standings = column_standings;
@@ -80,12 +141,6 @@ pub(crate) fn over(rows: Rows<'_>, columns: Rows<'_>) -> Findings {
 impl Findings {
     fn nothing() -> Self {
         Self {
-            symmetry: Symmetry {
-                pattern: true,
-                values: true,
-                relative_difference_max: 0.0,
-                first_asymmetry: None,
-            },
             row_tally: Tally::default(),
             column_tally: Tally::default(),
             row_standings: vec![],
@@ -110,33 +165,29 @@ impl Findings {
         }
     }
 
-    /// Reads row and column number `row`; returns the diagonal with the row's standing, and the column's.
+    /// Reads row and column number `row`; returns the diagonal and the standings of both.
     fn read(
         &mut self,
         row: usize,
         rows: Rows<'_>,
-        columns: Rows<'_>,
-    ) -> ((f64, Standing), Standing) {
+        columns: &Columns<'_>,
+    ) -> (f64, Standing, Standing) {
         let (indices, values) = rows.row(row);
-        let (mirror_indices, mirror_values) = columns.row(row);
         let by_row = LineSum::of(row as u32, indices, values);
-        let by_column = LineSum::of(row as u32, mirror_indices, mirror_values);
-        let row_standing = by_row.standing(row as u32, indices, values);
-        let column_standing = by_column.standing(row as u32, mirror_indices, mirror_values);
+        let (by_column, column_entries) = columns.line(row, by_row, indices.len());
+        let row_standing = by_row.standing(|| {
+            let beside = indices.iter().zip(values).filter(|(col, _)| **col as usize != row);
+            beside.map(|(_, &value)| value)
+        });
+        let column_standing = columns.standing(row, &by_column, row_standing);
         self.row_tally.count(row, &by_row, row_standing);
         self.column_tally.count(row, &by_column, column_standing);
         self.read_symmetric_part(&by_row, &by_column);
         self.read_diagonal(row, by_row.diagonal);
         self.read_signs(row, indices, values);
-        self.read_extent(row, indices, mirror_indices);
+        self.read_extent(row, indices, column_entries);
         self.read_emptiness(row, &by_row, &by_column);
-        if indices == mirror_indices {
-            self.compare_values(row, indices, values, mirror_values);
-        } else {
-            self.symmetry.pattern = false;
-            self.compare_merged(row, (indices, values), (mirror_indices, mirror_values));
-        }
-        ((by_row.diagonal, row_standing), column_standing)
+        (by_row.diagonal, row_standing, column_standing)
     }
 
     fn read_symmetric_part(&mut self, by_row: &LineSum, by_column: &LineSum) {
@@ -166,24 +217,29 @@ impl Findings {
     }
 
     fn read_signs(&mut self, row: usize, indices: &[u32], values: &[f64]) {
-        for (&col, &value) in indices.iter().zip(values) {
-            if value > 0.0 && col as usize != row {
-                self.signs.z_matrix = false;
-                self.signs.positive_off_diagonals += 1;
-                let entry = Entry { row, col: col as usize, value };
-                self.signs.first_positive.get_or_insert(entry);
-            }
+        // Counted without a branch, which signs without order would spoil.
+        let positive = |(&col, &value): (&u32, &f64)| (value > 0.0) & (col as usize != row);
+        let count: usize =
+            indices.iter().zip(values).map(|entry| usize::from(positive(entry))).sum();
+        if count > 0 {
+            self.signs.z_matrix = false;
+            self.signs.positive_off_diagonals += count;
+            let first = || indices.iter().zip(values).find(|&entry| positive(entry));
+            self.signs.first_positive = self
+                .signs
+                .first_positive
+                .or_else(|| first().map(|(&col, &value)| Entry { row, col: col as usize, value }));
         }
     }
 
-    fn read_extent(&mut self, row: usize, indices: &[u32], mirror_indices: &[u32]) {
+    fn read_extent(&mut self, row: usize, indices: &[u32], column_entries: usize) {
         if let (Some(&first), Some(&last)) = (indices.first(), indices.last()) {
             let bandwidth = &mut self.bandwidth;
             bandwidth.lower = bandwidth.lower.max(row.saturating_sub(first as usize));
             bandwidth.upper = bandwidth.upper.max((last as usize).saturating_sub(row));
         }
         self.row_entries_max = self.row_entries_max.max(indices.len());
-        self.column_entries_max = self.column_entries_max.max(mirror_indices.len());
+        self.column_entries_max = self.column_entries_max.max(column_entries);
     }
 
     fn read_emptiness(&mut self, row: usize, by_row: &LineSum, by_column: &LineSum) {
@@ -197,59 +253,8 @@ impl Findings {
         }
     }
 
-    fn compare_values(&mut self, row: usize, indices: &[u32], values: &[f64], mirrored: &[f64]) {
-        if values == mirrored {
-            return;
-        }
-        for ((&col, &value), &mirrored) in indices.iter().zip(values).zip(mirrored) {
-            self.compare(row, col, value, mirrored);
-        }
-    }
-
-    /// Walks two ascending lines together; what one lacks is 0.
-    fn compare_merged(&mut self, row: usize, line: (&[u32], &[f64]), mirror: (&[u32], &[f64])) {
-        let (mut at, mut mirror_at) = (0, 0);
-        while at < line.0.len() || mirror_at < mirror.0.len() {
-            let col = line.0.get(at).copied().unwrap_or(u32::MAX);
-            let mirror_col = mirror.0.get(mirror_at).copied().unwrap_or(u32::MAX);
-            let nearest = col.min(mirror_col);
-            let (mut value, mut mirrored) = (0.0, 0.0);
-            if col == nearest {
-                value = line.1[at];
-                at += 1;
-            }
-            if mirror_col == nearest {
-                mirrored = mirror.1[mirror_at];
-                mirror_at += 1;
-            }
-            self.compare(row, nearest, value, mirrored);
-        }
-    }
-
-    fn compare(&mut self, row: usize, col: u32, value: f64, mirrored: f64) {
-        if value == mirrored {
-            return;
-        }
-        let scale = value.abs().max(mirrored.abs());
-        let difference = (value / scale - mirrored / scale).abs();
-        let symmetry = &mut self.symmetry;
-        symmetry.values = false;
-        symmetry.relative_difference_max = symmetry.relative_difference_max.max(difference);
-        let found = Asymmetry { row, col: col as usize, value, mirrored };
-        symmetry.first_asymmetry.get_or_insert(found);
-    }
-
     /// `later` read the rows that follow.
     fn merged(mut self, later: Self) -> Self {
-        self.symmetry = Symmetry {
-            pattern: self.symmetry.pattern && later.symmetry.pattern,
-            values: self.symmetry.values && later.symmetry.values,
-            relative_difference_max: self
-                .symmetry
-                .relative_difference_max
-                .max(later.symmetry.relative_difference_max),
-            first_asymmetry: self.symmetry.first_asymmetry.or(later.symmetry.first_asymmetry),
-        };
         self.row_tally.merge(later.row_tally);
         self.column_tally.merge(later.column_tally);
         self.symmetric_part_gap = self.symmetric_part_gap.min(later.symmetric_part_gap);
