@@ -3,41 +3,36 @@
 
 mod ending;
 mod facts;
+mod listeners;
+mod reading;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Recipient, ResponseFuture, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, Recipient, SpawnHandle};
 use tokio::sync::oneshot;
 
 use crate::actors::announcer::Announcer;
 use crate::actors::messages::{
-    GetSessionStatus, ListenerGone, Publish, QuantumDone, ReadSolution, RunQuantum, SessionEnded,
-    SessionGrew, SessionSeed, SolutionState, SolutionUnavailable, StopSession, Subscribe,
-    SubscriptionSeed, WorkerFailure,
+    Publish, QuantumDone, RunQuantum, SessionEnded, SessionGrew, SessionSeed, SolutionState,
+    SolutionUnavailable, Subscribe, SubscriptionSeed,
 };
 use crate::actors::solve::{QuantumReport, Report, Solve, Stage, StateReport};
-use crate::ids::{SessionId, SubscriptionId, SystemVersion};
+use crate::ids::{SessionId, SubscriptionId};
 use crate::policy::convergence::Convergence;
-use crate::policy::remedy;
 use crate::policy::scheduling::Lane;
 use crate::protocol::frame::{
-    ConvergenceSignal, End, EndReason, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
-    Prepared, StreamError, Warning,
+    EndReason, FrameBody, IterationUpdate, MethodChanged, Prepared, Warning,
 };
-use crate::protocol::problem::ProblemKind;
-use crate::protocol::status::{SessionState, SessionStatus};
 use crate::protocol::stream_options::StreamOptions;
 use crate::protocol::timestamp::Timestamp;
 use crate::runtime::clock::Moment;
 use crate::runtime::config::NodeConfig;
 use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
-use crate::solver::change_tracker::XPartialMax;
-use crate::solver::outcome::Outcome;
-use ending::{end_reason, sentence};
-use facts::{Facts, milliseconds, solution_of};
+use ending::sentence;
+use facts::{Facts, milliseconds};
 
 /// Starts the actor behind a new listener and tells how to reach it.
 pub type StartSubscription = Box<dyn Fn(SubscriptionSeed) -> Recipient<Publish> + Send>;
@@ -54,6 +49,7 @@ pub struct SessionLinks {
 const WAITING_READERS_MAX: usize = 256;
 /// States in a row below the threshold that count as converged.
 const CONSECUTIVE_STATES: u64 = 1;
+
 /// The actor that owns one `x`.
 pub struct Session {
     id: SessionId,
@@ -174,8 +170,6 @@ impl Session {
         self.memory_bytes as f64 / 1e6
     }
 
-    // ---- solving ----
-
     fn request_quantum(&mut self, ctx: &mut Context<Self>) {
         match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
             Whereabouts::Home(solve) => {
@@ -258,193 +252,10 @@ impl Session {
         self.facts.update(state, observed.rate, self.memory_usage_mb())
     }
 
-    // ---- ending ----
-
-    /// Ends now if the solve is at home or in a long set-up, else as soon as it is back.
-    fn end_soon(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
-        match (&self.phase, &self.solve) {
-            (Phase::Ended { .. }, _) => {}
-            (_, Whereabouts::Away(Outing::Brief)) => self.phase = Phase::Ending(reason),
-            (_, Whereabouts::Away(Outing::SetUp) | Whereabouts::Home(_) | Whereabouts::Gone) => {
-                self.end(reason, sentence(reason), ctx);
-            }
-        }
-    }
-
-    fn end_with_outcome(&mut self, outcome: Outcome, ctx: &mut Context<Self>) {
-        match outcome {
-            Outcome::Converged { .. } => {
-                self.end(EndReason::Converged, "the residual meets the tolerance".to_owned(), ctx);
-            }
-            Outcome::Stopped(stop) => {
-                if let Some(way_out) = remedy::way_out(&stop) {
-                    self.announcer.announce(vec![FrameBody::Error(StreamError {
-                        kind: ProblemKind::of_stop(&stop),
-                        detail: stop.to_string(),
-                        way_out: Some(way_out.to_owned()),
-                    })]);
-                }
-                self.end(end_reason(&stop), stop.to_string(), ctx);
-            }
-        }
-    }
-
-    fn end_with_failure(&mut self, failure: &WorkerFailure, ctx: &mut Context<Self>) {
-        self.announcer.announce(vec![FrameBody::Error(StreamError {
-            kind: ProblemKind::Internal,
-            detail: format!("a solver worker failed: {}", failure.message),
-            way_out: Some("try another method, and report this as a defect".to_owned()),
-        })]);
-        self.end(EndReason::InternalError, sentence(EndReason::InternalError), ctx);
-    }
-
-    fn end(&mut self, reason: EndReason, detail: String, ctx: &mut Context<Self>) {
-        if matches!(self.phase, Phase::Ended { .. }) {
-            return;
-        }
-        let solution = self.final_state(reason);
-        let residual_norm =
-            solution.as_ref().map(|state| state.residual_norm).or(self.convergence.residual_norm());
-        let mut bodies = Vec::new();
-        if let Some(residual_norm) = residual_norm {
-            bodies.push(FrameBody::ConvergenceSignal(ConvergenceSignal {
-                residual_threshold: self.facts.residual_threshold,
-                consecutive_iterations: CONSECUTIVE_STATES,
-                residual_norm,
-                iterations_below_threshold: self.progress.states_below_threshold,
-                converged: reason == EndReason::Converged,
-            }));
-        }
-        bodies.extend(solution.as_ref().map(|state| FrameBody::Solution(solution_of(state))));
-        bodies.push(FrameBody::End(End {
-            reason,
-            detail,
-            iterations: self.progress.iteration,
-            residual_norm,
-            relative_residual: residual_norm.map(|norm| self.facts.relative(norm)),
-            elapsed_ms: milliseconds(self.uptime()),
-            flops: self.progress.flops,
-        }));
-        self.announcer.announce(bodies);
-        self.close(reason, residual_norm, solution);
-        // A pending timer would keep the actor alive after its last handle is gone.
-        for timer in self.timers.drain(..).chain(self.beat_timer.take()) {
-            ctx.cancel_future(timer);
-        }
-    }
-
-    fn close(
-        &mut self,
-        reason: EndReason,
-        residual_norm: Option<f64>,
-        solution: Option<SolutionState>,
-    ) {
-        let (session, iteration) = (self.id, self.progress.iteration);
-        let event = Event::SessionEnded { session, reason, iteration, residual_norm };
-        self.environment.recorder.record(event);
-        self.unwanted.store(true, Ordering::Relaxed);
-        self.ended_after = Some(self.uptime());
-        let kept_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
-        // A solve that is out holds its memory until it is back.
-        if !matches!(self.solve, Whereabouts::Away(_)) {
-            self.memory_bytes = kept_bytes;
-        }
-        for reader in self.readers.drain(..) {
-            let answer = solution.clone().ok_or(SolutionUnavailable::NeverReached);
-            // A reader that has gone by now needs no answer.
-            let _ = reader.send(answer);
-        }
-        self.phase = Phase::Ended { reason, solution };
-        if matches!(self.solve, Whereabouts::Home(_)) {
-            self.solve = Whereabouts::Gone;
-        }
-        let memory_bytes = self.memory_bytes;
-        let is_released = matches!(self.solve, Whereabouts::Gone);
-        self.links.ended.do_send(SessionEnded { session, memory_bytes, is_released });
-        self.release_stoppers();
-    }
-
-    /// The state to leave behind, if the solve is at home. A session that is deleted and a node that
-    /// drains leave none: nobody could read it.
-    fn final_state(&mut self, reason: EndReason) -> Option<SolutionState> {
-        match reason {
-            EndReason::Draining | EndReason::Deleted => None,
-            _ => self.present_state(),
-        }
-    }
-
-    fn present_state(&mut self) -> Option<SolutionState> {
-        let Whereabouts::Home(solve) = &mut self.solve else { return None };
-        let iteration = solve.engine().iteration();
-        let converged = matches!(solve.engine().outcome(), Some(Outcome::Converged { .. }));
-        let (x, residual_norm) = solve.state();
-        Some(SolutionState {
-            system_version: SystemVersion::default(),
-            iteration,
-            residual_norm,
-            relative_residual: self.facts.relative(residual_norm),
-            converged,
-            x: Arc::new(x.to_vec()),
-        })
-    }
-
-    fn release_stoppers(&mut self) {
-        if self.announcer.listeners() == 0 && matches!(self.phase, Phase::Ended { .. }) {
-            for stopper in self.stoppers.drain(..) {
-                let _ = stopper.send(());
-            }
-        }
-    }
-
-    // ---- listeners ----
-
-    fn join(&mut self, subscribe: Subscribe, ctx: &mut Context<Self>) {
-        let subscription = self.announcer.next_subscription();
-        let publish = (self.links.start_subscription)(SubscriptionSeed {
-            session: self.id,
-            subscription,
-            listener: subscribe.listener,
-            gone: ctx.address().recipient(),
-        });
-        self.announcer.add(subscription, publish, subscribe.include_solution);
-        self.newcomers.push(subscription);
-    }
-
-    /// Gives lossless listeners that came late the state from which the next updates go on.
-    fn serve_newcomers(&mut self) {
-        let newcomers = std::mem::take(&mut self.newcomers);
-        let is_lossless = self.stream.x_partial_max == XPartialMax::All;
-        if newcomers.is_empty() || !is_lossless || matches!(self.phase, Phase::Ended { .. }) {
-            return;
-        }
-        if let Some(state) = self.present_state() {
-            for subscription in newcomers {
-                let snapshot = FrameBody::Snapshot(solution_of(&state));
-                self.announcer.announce_to(subscription, snapshot);
-            }
-        }
-    }
-
     fn announce_opening(&mut self) {
         let warnings = std::mem::take(&mut self.warnings);
         let opened = self.facts.opened(self.stream.time_budget, self.memory_usage_mb(), warnings);
         self.announcer.announce(vec![FrameBody::SessionOpened(Box::new(opened))]);
-    }
-
-    fn beat(&mut self, ctx: &mut Context<Self>) {
-        if matches!(self.phase, Phase::Ended { .. }) {
-            return;
-        }
-        let silence = self.environment.clock.now().since(self.announcer.last_published());
-        let mut next = self.heartbeat_interval.saturating_sub(silence);
-        if next.is_zero() {
-            let uptime_ms = self.uptime().as_millis() as u64;
-            let iteration = self.progress.iteration;
-            self.announcer.announce(vec![FrameBody::Heartbeat(Heartbeat { iteration, uptime_ms })]);
-            self.environment.recorder.record(Event::HeartbeatSent { session: self.id });
-            next = self.heartbeat_interval;
-        }
-        self.beat_timer = Some(ctx.run_later(self.environment.clock.delay(next), Self::beat));
     }
 }
 
@@ -509,123 +320,13 @@ impl Handler<QuantumDone> for Session {
     }
 }
 
-impl Session {
-    fn answer_readers(&mut self) {
-        if self.readers.is_empty() {
-            return;
-        }
-        let answer = self.present_state().ok_or(SolutionUnavailable::NeverReached);
-        for reader in self.readers.drain(..) {
-            let _ = reader.send(answer.clone());
-        }
-    }
-}
-
-impl Handler<Subscribe> for Session {
-    type Result = ();
-
-    fn handle(&mut self, subscribe: Subscribe, ctx: &mut Self::Context) {
-        self.join(subscribe, ctx);
-    }
-}
-
-impl Handler<ListenerGone> for Session {
-    type Result = ();
-
-    fn handle(&mut self, gone: ListenerGone, ctx: &mut Self::Context) {
-        self.announcer.remove(gone.subscription);
-        self.newcomers.retain(|&newcomer| newcomer != gone.subscription);
-        if self.announcer.listeners() == 0 {
-            if self.is_attached {
-                self.end_soon(EndReason::ListenerGone, ctx);
-            }
-            self.release_stoppers();
-        }
-    }
-}
-
-impl Handler<StopSession> for Session {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, stop: StopSession, ctx: &mut Self::Context) -> Self::Result {
-        let (stopper, stopped) = oneshot::channel();
-        self.stoppers.push(stopper);
-        self.end_soon(stop.0, ctx);
-        self.release_stoppers();
-        Box::pin(async move {
-            // The sender is dropped unanswered only when the session itself is gone.
-            let _ = stopped.await;
-        })
-    }
-}
-
-impl Handler<ReadSolution> for Session {
-    type Result = ResponseFuture<Result<SolutionState, SolutionUnavailable>>;
-
-    fn handle(&mut self, _: ReadSolution, _: &mut Self::Context) -> Self::Result {
-        let answer = match (&self.phase, &self.solve) {
-            (Phase::Ended { solution, .. }, _) => {
-                solution.clone().ok_or(SolutionUnavailable::NeverReached)
-            }
-            (_, Whereabouts::Away(Outing::SetUp)) => Err(SolutionUnavailable::Preparing),
-            (_, Whereabouts::Away(Outing::Brief)) => {
-                if self.readers.len() >= WAITING_READERS_MAX {
-                    Err(SolutionUnavailable::TooManyReaders { waiting: self.readers.len() })
-                } else {
-                    let (reader, answer) = oneshot::channel();
-                    self.readers.push(reader);
-                    return Box::pin(async move {
-                        answer.await.unwrap_or(Err(SolutionUnavailable::NeverReached))
-                    });
-                }
-            }
-            (_, Whereabouts::Home(_) | Whereabouts::Gone) => {
-                self.present_state().ok_or(SolutionUnavailable::NeverReached)
-            }
-        };
-        Box::pin(std::future::ready(answer))
-    }
-}
-
-impl Handler<GetSessionStatus> for Session {
-    type Result = actix::MessageResult<GetSessionStatus>;
-
-    fn handle(&mut self, _: GetSessionStatus, _: &mut Self::Context) -> Self::Result {
-        let residual_norm = self.convergence.residual_norm();
-        let (state, end_reason) = match &self.phase {
-            Phase::Running | Phase::Ending(_) => (SessionState::Running, None),
-            Phase::Ended { reason, .. } => (SessionState::Ended, Some(reason.as_str())),
-        };
-        actix::MessageResult(SessionStatus {
-            session_id: self.id,
-            state,
-            end_reason,
-            system_version: SystemVersion::default(),
-            sequence: self.announcer.sequence(),
-            opened_at: self.opened_at,
-            elapsed_ms: milliseconds(self.uptime()),
-            unknowns: self.facts.unknowns,
-            nonzeros: self.facts.nonzeros,
-            method: self.facts.method.as_str(),
-            preconditioner: self.facts.preconditioner.as_str(),
-            iteration: self.progress.iteration,
-            residual_norm,
-            relative_residual: residual_norm.map(|norm| self.facts.relative(norm)),
-            convergence_rate: self.progress.rate,
-            tolerance: self.facts.tolerance,
-            flops: self.progress.flops,
-            listeners: self.announcer.listeners(),
-            memory_usage_mb: self.memory_usage_mb(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::future::poll_fn;
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::actors::messages::{GetSessionStatus, WorkerFailure};
     use crate::ids::NodeId;
     use crate::runtime::clock::Clock;
     use crate::runtime::entropy::Entropy;
