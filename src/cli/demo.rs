@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::actors::node::Node;
 use crate::cli::demo::client::{Answer, ClientError, Streamed};
@@ -92,8 +93,11 @@ async fn demo(arguments: &DemoArguments) -> Result<(u32, u32), DemoError> {
         _ => format!("{failed} of {} claims did NOT hold", held + failed),
     });
     if arguments.serve {
+        // Before the invitation, so that whoever follows it is heard.
+        let interrupt = signal(SignalKind::interrupt());
+        let mut interrupt = interrupt.map_err(DemoError::Server)?;
         invite(&running);
-        tokio::signal::ctrl_c().await.map_err(DemoError::Server)?;
+        interrupt.recv().await;
     } else {
         stage.screen.line("yourself", "weir serve, and then:");
         println!("{}", curl(&PEGASE_9241, "http://127.0.0.1:3000"));

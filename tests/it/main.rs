@@ -12,4 +12,5 @@ mod node;
 mod simulation;
 mod support;
 mod systems;
+mod terminal;
 mod wire;

@@ -1,7 +1,7 @@
 //! The server as its clients meet it: a real one, in process on a free port, and real clients.
 
 mod browser;
-mod client;
+pub mod client;
 mod curl;
 mod drain;
 mod large_bodies;
