@@ -353,16 +353,17 @@ fn predicted_bytes(system: &LinearSystem) -> u64 {
 
 #[test]
 fn the_memory_predicted_for_lu_covers_its_measured_peak_and_little_more() {
-    // VmHWM of a process that factorised, less VmRSS before it, in MB, on Linux with glibc.
+    // VmHWM of a process that factorised, less VmRSS before it, in MB, on Linux with
+    // mimalloc, which holds on to freed pages for a while.
     let cases = [
-        (58.5, gallery::convection_diffusion(200, 50.0, 1)),
-        (58.4, gallery::diagonally_dominant(4_000, 20_000, 1)),
-        (5.3, gallery::diagonally_dominant(1_000, 5_000, 1)),
-        (16.6, gallery::diagonally_dominant(2_000, 10_000, 1)),
+        (87.2, gallery::convection_diffusion(200, 50.0, 1)),
+        (68.6, gallery::diagonally_dominant(4_000, 20_000, 1)),
+        (9.1, gallery::diagonally_dominant(1_000, 5_000, 1)),
+        (25.7, gallery::diagonally_dominant(2_000, 10_000, 1)),
     ];
     for (measured_mb, system) in cases {
         let predicted_mb = predicted_bytes(&system.unwrap()) as f64 / 1e6;
-        let range = measured_mb..1.45 * measured_mb;
+        let range = measured_mb..1.7 * measured_mb + 4.0;
         assert!(range.contains(&predicted_mb), "{predicted_mb} outside {range:?}");
     }
 }
@@ -698,6 +699,51 @@ fn direct_refuses_a_large_graph_without_separators_before_it_orders_it() {
         panic!("no ordering takes less than a minimum degree one, which predicts 6.3e9 bytes")
     };
     assert!((200_000_000..4_000_000_000).contains(&needed_bytes), "{needed_bytes}");
+}
+
+#[test]
+fn hybrid_factorises_a_large_graph_that_is_wide_only_because_it_branches() {
+    // A resistor network of 600 grids of 10 by 10 around one node, with so strong a contrast that an
+    // incomplete factor is of little use, and a negative resistor that takes definiteness away.
+    let (count, side) = (600_usize, 10_usize);
+    let n = 1 + count * side * side;
+    let at = |grid: usize, i: usize, j: usize| 1 + (grid * side + i) * side + j;
+    let mut pairs = vec![];
+    for (grid, i, j) in (0..n - 1).map(|cell| (cell / 100, cell / 10 % 10, cell % 10)) {
+        let weight = if (grid + i * j) % 3 == 0 { 1e-4 } else { 1.0 };
+        if i + 1 < side {
+            pairs.push((at(grid, i, j), at(grid, i + 1, j), weight));
+        }
+        if j + 1 < side {
+            pairs.push((at(grid, i, j), at(grid, i, j + 1), 1.0));
+        }
+        if i + j == 0 {
+            pairs.push((at(grid, 0, 0), 0, 1.0));
+        }
+    }
+    let mut diagonal = vec![1e-6; n];
+    let mut entries = vec![];
+    for &(i, j, weight) in &pairs {
+        diagonal[i] += weight;
+        diagonal[j] += weight;
+        entries.extend([(i, j, -weight), (j, i, -weight)]);
+    }
+    diagonal[5] -= 4.0;
+    entries.extend(diagonal.iter().enumerate().map(|(i, &value)| (i, i, value)));
+    let col_indices = entries.iter().map(|&(_, j, _)| j as u32).collect();
+    let values = entries.iter().map(|&(.., value)| value).collect();
+    let row_indices = entries.into_iter().map(|(i, ..)| i as u32).collect();
+    let arrays = MatrixArrays::Coordinates { row_indices, col_indices, values };
+    let rhs = (0..n).map(|i| f64::from((i % 7) as u32) - 3.0).collect();
+    let system = LinearSystem::assemble(n, n, arrays, rhs).unwrap();
+    let solved = solve(system, None, with(Hybrid)).unwrap();
+    assert!(matches!(solved.outcome, Outcome::Converged { .. }), "{:?}", solved.outcome);
+    let switched = solved.steps.iter().any(|step| matches!(step, Step::Switched(_)));
+    assert!(
+        !switched && solved.iterations <= 4,
+        "the factorisation comes first: {:?}",
+        solved.steps
+    );
 }
 
 #[test]

@@ -12,13 +12,17 @@ use crate::solver::outcome::Work;
 /// zeros of dense blocks and spare capacity. Measured: 7.2 to 10.3.
 const LU_FACTOR_BYTES: f64 = 11.0;
 
-/// Bytes of LU at its peak for each entry of the bound, with the update blocks that wait for their
-/// parents. Measured as resident memory on grids, cubes, random graphs and rings of 1,000 to 490,000
-/// unknowns: 9.4 to 12.7, and far less where no dense blocks are formed.
-const LU_PEAK_BYTES: f64 = 13.0;
+/// Bytes of LU at its peak for each entry of the bound: with the update blocks that wait for their
+/// parents, vectors that move as they grow, and freed pages that the allocator keeps. Measured as
+/// resident memory on grids, cubes, random graphs and rings of 1,000 to 490,000 unknowns, beyond the
+/// fixed part: 9 to 15.7, and far less where no dense blocks are formed.
+const LU_PEAK_BYTES: f64 = 16.0;
 
-/// What LU needs however small the matrix.
-const LU_SCRATCH_BYTES: u64 = 2 << 20;
+/// What the dense blocks of LU and the allocator need however large the matrix, unless it is small.
+const LU_SCRATCH_BYTES: u64 = 16 << 20;
+
+/// The same for each entry of the bound of a small matrix.
+const LU_SCRATCH_ENTRY_BYTES: f64 = 32.0;
 
 /// What a factorisation will need. For Cholesky it is exact; for LU entries and operations are bounds
 /// over all pivot choices, and bytes are what was measured for so many entries, rounded up.
@@ -86,7 +90,7 @@ impl Fill {
         let peak_bytes = ((LU_PEAK_BYTES * entries) as u64)
             .saturating_add(transposed_bytes)
             .saturating_add(symbolic_bytes)
-            .saturating_add(LU_SCRATCH_BYTES);
+            .saturating_add(LU_SCRATCH_BYTES.min((LU_SCRATCH_ENTRY_BYTES * entries) as u64));
         Self { entries, flops, symbolic_bytes, factor_bytes, peak_bytes }
     }
 

@@ -187,8 +187,8 @@ fn direct_flops_max(analysis: &Analysis) -> f64 {
     (DENSE_ADVANTAGE * iterations * iteration_flops).max(DIRECT_FLOPS_FREE)
 }
 
-/// A factorisation costs at least this many times its widest front: there is a front at every cut, and
-/// minimum degree finds wider ones than a level of a search. On a cube of 100³ the ordering alone took
+/// A factorisation costs about this many times its widest front: there is a front at every cut, and
+/// minimum degree finds wider ones than a slice of a search. On a cube of 100³ the ordering alone took
 /// 4.8 s to predict 16 GB of factor, on a square of 1000² the whole factorisation takes 2 s.
 const FRONTS: f64 = 16.0;
 
@@ -197,8 +197,8 @@ fn hopeless_to_factorise(analysis: &Analysis, rows: Rows, flops_max: f64) -> boo
     if analysis.order < separator::ORDER_MIN {
         return false;
     }
-    let width = separator::widest_level(rows) as f64;
-    FRONTS * width.powi(3) / 3.0 > flops_max
+    let width_max = (3.0 * flops_max / FRONTS).cbrt();
+    separator::quick_front(rows, width_max as usize) as f64 > width_max
 }
 
 /// Moves the candidates that take the preconditioner asked for to the front, with it.
