@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Times PETSc on one system: petsc_solve.py SYSTEM.npz KSP PC REPEATS [PETSc options].
+"""Times PETSc on one system: petsc_solve.py SYSTEM.npz KSP PC REPEATS [PETSc options] [look].
 
 One thread. The residual that PETSc watches is the true one (right preconditioning, or the
 unpreconditioned norm). Prints one JSON line; the times are
@@ -16,7 +16,9 @@ for found in glob.glob("/usr/lib/petscdir/petsc*/*-real/lib/python3/dist-package
     sys.path.insert(0, found)
 import petsc4py  # noqa: E402
 
-petsc4py.init(["petsc_solve"] + sys.argv[5:])
+# Not PETSc's: watch the residual in every iteration, which PETSc's SOR leaves out otherwise.
+LOOK = "look" in sys.argv[5:]
+petsc4py.init(["petsc_solve"] + [word for word in sys.argv[5:] if word != "look"])
 from petsc4py import PETSc  # noqa: E402
 
 
@@ -31,6 +33,8 @@ def solver(matrix, ksp_type, pc_type):
         ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
     ksp.setTolerances(rtol=1e-8, atol=1e-300, max_it=20_000)
     ksp.setFromOptions()
+    if LOOK:
+        ksp.setMonitor(lambda ksp, iteration, norm: None)
     return ksp
 
 
