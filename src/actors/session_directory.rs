@@ -114,23 +114,27 @@ impl SessionDirectory {
     }
 
     fn load(&self) -> Load {
-        Load {
+        let mut load = Load {
             running_sessions: self.running,
-            ended_sessions: self.sessions.values().filter(|entry| entry.is_evictable()).count(),
+            ended_sessions: 0,
             memory_bytes: self.memory_bytes,
-            returning_bytes: self
-                .sessions
-                .values()
-                .filter(|entry| entry.is_returning())
-                .map(|entry| entry.memory_bytes)
-                .sum(),
+            evictable_bytes: 0,
+            returning_bytes: 0,
+        };
+        for entry in self.sessions.values() {
+            if entry.is_evictable() {
+                load.ended_sessions += 1;
+                load.evictable_bytes += entry.memory_bytes;
+            } else if entry.is_returning() {
+                load.returning_bytes += entry.memory_bytes;
+            }
         }
+        load
     }
 
     /// What does not give way when memory is short.
     fn lasting_bytes(&self) -> u64 {
-        let evictable = self.sessions.values().filter(|entry| entry.is_evictable());
-        self.memory_bytes - evictable.map(|entry| entry.memory_bytes).sum::<u64>()
+        self.memory_bytes - self.load().evictable_bytes
     }
 
     /// Makes room for those that grew, lets them wait for what is about to come back, or ends who grew

@@ -6,6 +6,8 @@ pub struct Load {
     pub running_sessions: usize,
     pub ended_sessions: usize,
     pub memory_bytes: u64,
+    /// The part of `memory_bytes` that the ended sessions which can be removed hold.
+    pub evictable_bytes: u64,
     /// The part of `memory_bytes` that sessions hold which have ended or were told to, until their solve
     /// is back.
     pub returning_bytes: u64,
@@ -47,7 +49,8 @@ pub fn admit(load: Load, capacity: Capacity, needed_bytes: u64) -> Admission {
     if needed_bytes <= free_bytes && !too_many_ended {
         return Admission::Admit;
     }
-    if load.ended_sessions > 0 && needed_bytes <= capacity.memory_bytes_max {
+    // Solutions are not thrown away for a newcomer that would be refused all the same.
+    if load.ended_sessions > 0 && needed_bytes <= free_bytes.saturating_add(load.evictable_bytes) {
         return Admission::EvictOldestEnded;
     }
     Admission::Refuse(Overload::Memory {
@@ -71,11 +74,12 @@ pub enum Growth {
 
 /// Judges the load after a session grew.
 pub fn after_growth(load: Load, capacity: Capacity) -> Growth {
+    let lasting_bytes = load.memory_bytes - load.returning_bytes;
     if load.memory_bytes <= capacity.memory_bytes_max {
         Growth::Fits
-    } else if load.memory_bytes - load.returning_bytes <= capacity.memory_bytes_max {
+    } else if lasting_bytes <= capacity.memory_bytes_max {
         Growth::AwaitReturn
-    } else if load.ended_sessions > 0 {
+    } else if lasting_bytes - load.evictable_bytes <= capacity.memory_bytes_max {
         Growth::EvictOldestEnded
     } else {
         Growth::EndSession
@@ -95,50 +99,70 @@ mod tests {
         memory_bytes: u64,
         expected: Admission,
     ) {
-        let load = Load { running_sessions, ended_sessions, memory_bytes, returning_bytes: 0 };
+        let evictable_bytes = 5 * ended_sessions as u64;
+        let returning_bytes = 0;
+        let load = Load {
+            running_sessions,
+            ended_sessions,
+            memory_bytes,
+            evictable_bytes,
+            returning_bytes,
+        };
         assert_eq!(admit(load, CAPACITY, 30), expected);
     }
 
     #[test]
     fn room_is_given_made_or_refused() {
         check(1, 1, 70, Admission::Admit);
-        check(1, 1, 71, Admission::EvictOldestEnded);
+        check(1, 1, 75, Admission::EvictOldestEnded);
+        let short = Overload::Memory { needed_bytes: 30, free_bytes: 24, limit_bytes: 100 };
+        check(1, 1, 76, Admission::Refuse(short));
         check(1, 2, 10, Admission::EvictOldestEnded);
         check(2, 0, 0, Admission::Refuse(Overload::Sessions { limit: 2 }));
         let full = Overload::Memory { needed_bytes: 30, free_bytes: 10, limit_bytes: 100 };
         check(1, 0, 90, Admission::Refuse(full));
     }
 
-    #[test]
-    fn a_session_that_grows_makes_ended_ones_go_before_it_goes_itself() {
-        let load = |ended_sessions, memory_bytes| Load {
-            running_sessions: 1,
+    fn check_growth(
+        (memory_bytes, evictable_bytes, returning_bytes): (u64, u64, u64),
+        expected: Growth,
+    ) {
+        let ended_sessions = usize::from(evictable_bytes > 0);
+        let running_sessions = 1;
+        let load = Load {
+            running_sessions,
             ended_sessions,
             memory_bytes,
-            returning_bytes: 0,
+            evictable_bytes,
+            returning_bytes,
         };
-        assert_eq!(after_growth(load(1, 100), CAPACITY), Growth::Fits);
-        assert_eq!(after_growth(load(1, 101), CAPACITY), Growth::EvictOldestEnded);
-        assert_eq!(after_growth(load(0, 101), CAPACITY), Growth::EndSession);
+        assert_eq!(after_growth(load, CAPACITY), expected, "{load:?}");
+    }
+
+    #[test]
+    fn a_session_that_grows_makes_ended_ones_go_before_it_goes_itself() {
+        check_growth((100, 0, 0), Growth::Fits);
+        check_growth((110, 10, 0), Growth::EvictOldestEnded);
+        check_growth((111, 10, 0), Growth::EndSession);
+        check_growth((101, 0, 0), Growth::EndSession);
     }
 
     #[test]
     fn nobody_is_ended_or_evicted_for_memory_that_is_about_to_come_back() {
-        let load = |ended_sessions, returning_bytes| Load {
-            running_sessions: 1,
-            ended_sessions,
-            memory_bytes: 150,
-            returning_bytes,
-        };
-        assert_eq!(after_growth(load(1, 50), CAPACITY), Growth::AwaitReturn);
-        assert_eq!(after_growth(load(1, 49), CAPACITY), Growth::EvictOldestEnded);
-        assert_eq!(after_growth(load(0, 49), CAPACITY), Growth::EndSession);
+        check_growth((150, 10, 50), Growth::AwaitReturn);
+        check_growth((150, 10, 40), Growth::EvictOldestEnded);
+        check_growth((150, 10, 39), Growth::EndSession);
     }
 
     #[test]
     fn nothing_is_evicted_for_a_newcomer_that_can_never_fit() {
-        let load =
-            Load { running_sessions: 0, ended_sessions: 1, memory_bytes: 50, returning_bytes: 0 };
+        let load = Load {
+            running_sessions: 0,
+            ended_sessions: 1,
+            memory_bytes: 50,
+            evictable_bytes: 50,
+            returning_bytes: 0,
+        };
         assert!(matches!(admit(load, CAPACITY, 101), Admission::Refuse(Overload::Memory { .. })));
     }
 }
