@@ -1,23 +1,22 @@
 //! Systems whose properties are known: test problems and the kinds that people solve. Everything random
 //! comes from ChaCha8 seeded with the number given, so a seed names the same system everywhere.
 
+mod coordinates;
+mod draws;
+mod range;
+
+pub use range::GalleryError;
+
 use crate::solver::assembly::assemble;
 use crate::solver::system::{CsrMatrix, LinearSystem, MatrixArrays, Rows};
+use coordinates::Coordinates;
+use draws::{below, conductance, rmat_link, symmetric_uniform, uniform, uniform_vector};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
+use range::{grid, in_range, whole_in_range};
 
 /// Entries of the largest system that is generated, about 2.4 GB.
 pub const ENTRIES_MAX: usize = 200_000_000;
-
-/// A parameter outside its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{kind}: `{parameter}` must be {expected}, found {found}")]
-pub struct GalleryError {
-    pub kind: &'static str,
-    pub parameter: &'static str,
-    pub expected: String,
-    pub found: String,
-}
 
 /// `−Δu` on a `side` by `side` grid with zero boundary: the 5-point stencil 4, −1, unscaled.
 ///
@@ -241,49 +240,6 @@ pub fn with_known_solution(system: LinearSystem, seed: u64) -> (LinearSystem, Ve
     (joined(system.into_parts().0, rhs), solution)
 }
 
-fn grid(kind: &'static str, side: usize, dimensions: u32) -> Result<usize, GalleryError> {
-    let entries_per_cell = 2 * dimensions as usize + 1;
-    let cells =
-        side.checked_pow(dimensions).filter(|cells| *cells <= ENTRIES_MAX / entries_per_cell);
-    match cells {
-        Some(cells) if cells > 0 => Ok(cells),
-        _ => {
-            let most = (ENTRIES_MAX / entries_per_cell) as f64;
-            let largest = most.powf(1.0 / f64::from(dimensions)).floor();
-            let expected = format!("1 to {largest}");
-            Err(GalleryError { kind, parameter: "side", expected, found: side.to_string() })
-        }
-    }
-}
-
-fn whole_in_range(
-    kind: &'static str,
-    parameter: &'static str,
-    found: usize,
-    least: usize,
-    most: usize,
-) -> Result<(), GalleryError> {
-    if (least..=most).contains(&found) {
-        return Ok(());
-    }
-    let expected = format!("{least} to {most}");
-    Err(GalleryError { kind, parameter, expected, found: found.to_string() })
-}
-
-fn in_range(
-    kind: &'static str,
-    parameter: &'static str,
-    found: f64,
-    least: f64,
-    most: f64,
-) -> Result<(), GalleryError> {
-    if (least..=most).contains(&found) {
-        return Ok(());
-    }
-    let expected = format!("{least} to {most}");
-    Err(GalleryError { kind, parameter, expected, found: found.to_string() })
-}
-
 /// Rows given as cells in ascending order; `None` lies beyond the boundary.
 fn stencil<const N: usize>(
     order: usize,
@@ -319,87 +275,6 @@ fn set_diagonal(matrix: &mut CsrMatrix, diagonals: &[f64]) {
     for (row, &diagonal) in diagonals.iter().enumerate() {
         *matrix.get_mut(row, row).expect("the diagonal is stored") = diagonal;
     }
-}
-
-struct Coordinates {
-    rows: Vec<u32>,
-    cols: Vec<u32>,
-    values: Vec<f64>,
-}
-
-impl Coordinates {
-    fn with_diagonal(order: usize, capacity: usize, value: f64) -> Self {
-        let mut coordinates = Self {
-            rows: Vec::with_capacity(capacity),
-            cols: Vec::with_capacity(capacity),
-            values: Vec::with_capacity(capacity),
-        };
-        (0..order).for_each(|at| coordinates.push(at, at, value));
-        coordinates
-    }
-
-    fn push(&mut self, row: usize, col: usize, value: f64) {
-        self.rows.push(row as u32);
-        self.cols.push(col as u32);
-        self.values.push(value);
-    }
-
-    /// A resistor between two nodes; node 0 is the ground, so node k is unknown k − 1.
-    fn join_grounded(&mut self, one: usize, other: usize, conductance: f64) {
-        for (near, far) in [(one, other), (other, one)] {
-            if near > 0 {
-                self.push(near - 1, near - 1, conductance);
-                if far > 0 {
-                    self.push(near - 1, far - 1, -conductance);
-                }
-            }
-        }
-    }
-
-    fn assembled(self, order: usize) -> CsrMatrix {
-        let Self { rows, cols, values } = self;
-        let arrays = MatrixArrays::Coordinates { row_indices: rows, col_indices: cols, values };
-        assemble(order, order, arrays).expect("generated coordinates are in range")
-    }
-}
-
-/// Uniform in [0, 1), multiples of 2⁻⁵³.
-fn uniform(rng: &mut ChaCha8Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
-}
-
-fn symmetric_uniform(rng: &mut ChaCha8Rng) -> f64 {
-    2.0 * uniform(rng) - 1.0
-}
-
-/// Uniform in `0..count`; the bias of the multiplication is below `count / 2⁶⁴`.
-fn below(rng: &mut ChaCha8Rng, count: usize) -> usize {
-    ((u128::from(rng.next_u64()) * count as u128) >> 64) as usize
-}
-
-fn conductance(rng: &mut ChaCha8Rng) -> f64 {
-    (64 + below(rng, 16_321)) as f64 / 1024.0
-}
-
-fn rmat_link(rng: &mut ChaCha8Rng, scale: u32) -> (usize, usize) {
-    let (mut from, mut to) = (0, 0);
-    for _ in 0..scale {
-        let quadrant = uniform(rng);
-        let (lower, right) = match quadrant {
-            q if q < 0.57 => (0, 0),
-            q if q < 0.76 => (0, 1),
-            q if q < 0.95 => (1, 0),
-            _ => (1, 1),
-        };
-        from = 2 * from + lower;
-        to = 2 * to + right;
-    }
-    (from, to)
-}
-
-fn uniform_vector(length: usize, seed: u64) -> Vec<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    (0..length).map(|_| symmetric_uniform(&mut rng)).collect()
 }
 
 #[cfg(test)]
