@@ -6,12 +6,14 @@
 //! `skew-symmetric`. The header in any case, comments and blank lines anywhere after it, LF or CRLF.
 //! Duplicates stay in the arrays and are summed by assembly.
 
+mod blocks;
 mod lines;
 mod write;
 
 pub use write::{write_matrix, write_vector};
 
 use crate::solver::system::MatrixArrays;
+use blocks::read_records;
 use lines::{Line, LineReader};
 use std::io::BufRead;
 
@@ -249,6 +251,7 @@ fn read_shape<R: BufRead>(
 }
 
 /// Entries as written, indices from 0.
+#[derive(Default)]
 struct Entries {
     rows: Vec<u32>,
     cols: Vec<u32>,
@@ -274,24 +277,12 @@ fn read_coordinates<R: BufRead>(
     Ok(MarketMatrix { rows: shape.rows, cols: shape.cols, arrays })
 }
 
-/// Reserved in advance at most; a longer text grows as it is read.
-const RESERVED_ENTRIES_MAX: usize = 1 << 16;
-
 fn read_coordinate_lines<R: BufRead>(
     lines: &mut LineReader<R>,
     header: Header,
     shape: Shape,
 ) -> Result<Entries, MatrixMarketError> {
-    let reserved = shape.lines.min(RESERVED_ENTRIES_MAX);
-    let mut entries = Entries {
-        rows: Vec::with_capacity(reserved),
-        cols: Vec::with_capacity(reserved),
-        values: Vec::with_capacity(reserved),
-    };
-    for found in 0..shape.lines {
-        let Some(mut line) = lines.next_line()? else {
-            return Err(lines.truncated("entries", shape.lines, found));
-        };
+    read_records(lines, "entries", shape.lines, |line, entries: &mut Entries| {
         let row = line.index("row", shape.rows)?;
         let col = line.index("column", shape.cols)?;
         let value = match header.field {
@@ -303,12 +294,11 @@ fn read_coordinate_lines<R: BufRead>(
         match header.mirror {
             Mirror::General => entries.push(row, col, value),
             Mirror::Symmetric | Mirror::Skew => {
-                push_mirrored(&mut entries, header.mirror, row, col, value, &line)?;
+                push_mirrored(entries, header.mirror, row, col, value, line)?;
             }
         }
-    }
-    expect_end(lines, "entries", shape.lines)?;
-    Ok(entries)
+        Ok(())
+    })
 }
 
 fn push_mirrored(
@@ -368,20 +358,17 @@ fn read_values<R: BufRead>(
     header: Header,
     count: usize,
 ) -> Result<Vec<f64>, MatrixMarketError> {
-    let mut values = Vec::with_capacity(count.min(RESERVED_ENTRIES_MAX));
-    for found in 0..count {
-        let Some(mut line) = lines.next_line()? else {
-            return Err(lines.truncated("values", count, found));
-        };
+    read_records(lines, "values", count, |line, values: &mut Vec<f64>| {
         values.push(match header.field {
             Field::Integer => line.integer()?,
             Field::Real | Field::Pattern => line.real()?,
         });
-        line.end()?;
-    }
-    expect_end(lines, "values", count)?;
-    Ok(values)
+        line.end()
+    })
 }
+
+/// Reserved in advance at most; a longer text grows as it is read.
+const RESERVED_ENTRIES_MAX: usize = 1 << 16;
 
 fn read_plain<R: BufRead>(
     lines: &mut LineReader<R>,
@@ -399,15 +386,4 @@ fn read_plain<R: BufRead>(
         return Err(lines.truncated("numbers", order, values.len()));
     }
     Ok(values)
-}
-
-fn expect_end<R: BufRead>(
-    lines: &mut LineReader<R>,
-    quantity: &'static str,
-    expected: usize,
-) -> Result<(), MatrixMarketError> {
-    match lines.next_line()? {
-        None => Ok(()),
-        Some(_) => Err(lines.surplus(quantity, expected)),
-    }
 }

@@ -289,3 +289,68 @@ proptest! {
         prop_assert!(back.iter().zip(&vector).all(|(one, other)| one.to_bits() == other.to_bits()));
     }
 }
+
+/// Longer than a block, with comments, blank lines and both kinds of line ends strewn in; `spoiled` lines
+/// (from 0, among those after the sizes) hold something else.
+fn long_text(entries: usize, claimed: usize, spoiled: &[(usize, &str)]) -> String {
+    let mut text = format!("{GENERAL}{entries} {entries} {claimed}\n");
+    for at in 0..entries {
+        let spoil = spoiled.iter().find(|(line, _)| *line == at);
+        let line = match (spoil, at % 1_000) {
+            (Some((_, spoil)), _) => (*spoil).to_owned(),
+            (None, 7) => "% a comment\n".to_owned(),
+            (None, 8) => "\r\n".to_owned(),
+            (None, _) => format!("{} {} {}.5\r\n", at + 1, entries - at, at),
+        };
+        text += &line;
+        if !line.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[test]
+fn a_long_text_is_read_in_pieces_as_if_it_was_read_line_by_line() {
+    let entries = 200_000;
+    let kept = || (0..entries).filter(|at| !(7..=8).contains(&(at % 1_000)));
+    let text = long_text(entries, kept().count(), &[]);
+    assert!(text.len() > 3 << 20, "{} bytes are one block", text.len());
+    let read = read_matrix(text.as_bytes(), ReadLimits::default()).unwrap();
+    let expected = MatrixArrays::Coordinates {
+        row_indices: kept().map(|at| at as u32).collect(),
+        col_indices: kept().map(|at| (entries - at - 1) as u32).collect(),
+        values: kept().map(|at| at as f64 + 0.5).collect(),
+    };
+    assert!(read.arrays == expected);
+    // However the text arrives.
+    let trickling = std::io::BufReader::with_capacity(97, text.as_bytes());
+    assert!(read_matrix(trickling, ReadLimits::default()).unwrap().arrays == expected);
+}
+
+#[test]
+fn the_first_mistake_of_a_long_text_is_the_one_that_is_named() {
+    let entries = 200_000;
+    let lines = (0..entries).filter(|at| !(7..=8).contains(&(at % 1_000))).count();
+    let found = |claimed: usize, spoiled: &[(usize, &str)]| {
+        let text = long_text(entries, claimed, spoiled);
+        read_matrix(text.as_bytes(), ReadLimits::default()).unwrap_err().to_string()
+    };
+    let mistakes = [(190_001, "1 1"), (150_123, "1  x 1"), (150_124, "0 1 1")];
+    assert_eq!(
+        found(lines, &mistakes),
+        "line 150126, column 4: expected a column index between 1 and 200000, found `x`"
+    );
+    assert_eq!(
+        found(lines - 1, &[]),
+        "line 200002: expected 199599 entries, found more".to_owned()
+    );
+    // What follows the last entry is too much before it is anything else.
+    assert_eq!(found(10, &mistakes), "line 15: expected 10 entries, found more");
+    assert_eq!(
+        found(lines + 2, &[]),
+        "the text ends after line 200002 with 199600 entries, expected 199602"
+    );
+    let long = format!("% {}", "x".repeat(1 << 16));
+    assert!(found(lines, &[(170_000, &long)]).starts_with("line 170003: 65537 bytes or more"));
+}

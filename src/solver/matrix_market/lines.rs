@@ -42,14 +42,7 @@ impl<R: BufRead> LineReader<R> {
         }
         self.number += 1;
         if read > LINE_BYTES_MAX {
-            let (line, found) = (self.number, read as u64);
-            let quantity = "bytes or more";
-            return Err(MatrixMarketError::TooLarge {
-                line,
-                quantity,
-                found,
-                limit: LINE_BYTES_MAX,
-            });
+            return Err(too_long(self.number));
         }
         while let [rest @ .., b'\n' | b'\r'] = &self.buffer[..] {
             let length = rest.len();
@@ -94,6 +87,40 @@ impl<R: BufRead> LineReader<R> {
         Ok(None)
     }
 
+    /// Reads about `bytes` of whole lines into `block`, which is empty at the end of the text. They are not
+    /// yet counted: see [`Self::count_block`].
+    ///
+    /// # Errors
+    /// [`MatrixMarketError::Io`], where the lines before the one that broke off are in `block` all the same.
+    pub fn next_block(
+        &mut self,
+        block: &mut Vec<u8>,
+        bytes: usize,
+    ) -> Result<(), MatrixMarketError> {
+        block.clear();
+        let read = self.input.by_ref().take(bytes as u64).read_to_end(block).and_then(|_| {
+            match block.last() {
+                None | Some(b'\n') => Ok(0),
+                // A line that is not at its end by then is refused for its length.
+                Some(_) => {
+                    let mut bounded = self.input.by_ref().take(LINE_BYTES_MAX as u64 + 1);
+                    bounded.read_until(b'\n', block)
+                }
+            }
+        });
+        read.map(drop).map_err(|error| {
+            block.truncate(memchr::memrchr(b'\n', block).map_or(0, |at| at + 1));
+            let line = self.number + memchr::memchr_iter(b'\n', block).count() + 1;
+            MatrixMarketError::Io { line, message: error.to_string() }
+        })
+    }
+
+    /// The lines of a block are read.
+    pub fn count_block(&mut self, block: &[u8]) {
+        let unended = block.last().is_some_and(|&byte| byte != b'\n');
+        self.number += memchr::memchr_iter(b'\n', block).count() + usize::from(unended);
+    }
+
     pub fn unsupported(&self, feature: &'static str, instead: &'static str) -> MatrixMarketError {
         MatrixMarketError::Unsupported { line: self.number, feature, instead }
     }
@@ -118,6 +145,47 @@ impl<R: BufRead> LineReader<R> {
     }
 }
 
+/// The lines of a text that is held already.
+pub(super) struct PieceLines<'a> {
+    rest: &'a [u8],
+    number: usize,
+}
+
+impl<'a> PieceLines<'a> {
+    /// `lines_before` stand before `text`, which begins with a line.
+    pub fn new(text: &'a [u8], lines_before: usize) -> Self {
+        Self { rest: text, number: lines_before }
+    }
+
+    /// The next line that is neither blank nor a comment.
+    #[inline]
+    pub fn next_line(&mut self) -> Result<Option<Line<'a>>, MatrixMarketError> {
+        while !self.rest.is_empty() {
+            let end = memchr::memchr(b'\n', self.rest).map_or(self.rest.len(), |at| at + 1);
+            let (whole, rest) = self.rest.split_at(end);
+            self.rest = rest;
+            self.number += 1;
+            if whole.len() > LINE_BYTES_MAX {
+                return Err(too_long(self.number));
+            }
+            let mut bytes = whole;
+            while let [shorter @ .., b'\n' | b'\r'] = bytes {
+                bytes = shorter;
+            }
+            let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+            if first.is_some_and(|&byte| byte != b'%') {
+                return Ok(Some(Line { bytes, at: 0, word_at: 0, number: self.number }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn too_long(line: usize) -> MatrixMarketError {
+    let (quantity, found) = ("bytes or more", LINE_BYTES_MAX as u64 + 1);
+    MatrixMarketError::TooLarge { line, quantity, found, limit: LINE_BYTES_MAX }
+}
+
 /// A line being read word by word.
 pub(super) struct Line<'a> {
     bytes: &'a [u8],
@@ -128,6 +196,10 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     #[inline]
     fn next_word(&mut self) -> &'a [u8] {
         let bytes = self.bytes;
