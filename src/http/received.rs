@@ -4,12 +4,13 @@ use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::Problem;
 use crate::protocol::solve::SolveRequest;
 
-/// A JSON item takes at most two bytes of text, and becomes a value and its place in compressed rows
-/// (8 and 4 bytes; the other forms have two or three items for an entry and need less for each), and
-/// as much again in the transpose that the analysis looks at.
-const BYTES_OF_ITEM: u64 = 24;
+/// A JSON item takes at least two bytes of text, and becomes a value and its place in compressed rows
+/// (8 and 4 bytes; the other forms have two or three items for an entry and need less for each). The
+/// analysis may turn the places around (4 bytes). A row of a matrix brings an item of the vector, too,
+/// whose reserve is what the analysis keeps of a row.
+const BYTES_OF_ITEM: u64 = 16;
 /// A line of a matrix file becomes two coordinate entries if the matrix is symmetric (16 bytes each),
-/// and those become compressed rows (12 bytes each), whose transpose comes when the entries are gone.
+/// and those become compressed rows (12 bytes each); the analysis comes when the entries are gone.
 const BYTES_OF_LINE: u64 = 56;
 /// A line of a vector file.
 const BYTES_OF_VECTOR_LINE: u64 = 8;

@@ -108,11 +108,60 @@ struct Members {
     broken: bool,
 }
 
-struct Values {
-    list: Vec<f64>,
-    pointer: String,
-    /// Rows and columns of values that came as an array of rows.
-    nested: Option<(usize, usize)>,
+/// The values of a matrix as they came.
+enum Values {
+    Flat {
+        list: Vec<f64>,
+        pointer: String,
+    },
+    /// As an array of rows, whose first has `cols` numbers.
+    Rows {
+        kept: DenseRows,
+        pointer: String,
+        cols: usize,
+    },
+}
+
+/// Dense rows without their zeros, in compressed form from the start: a zero takes no memory.
+#[derive(Default)]
+struct DenseRows {
+    /// Where each row ends.
+    ends: Vec<u32>,
+    col_indices: Vec<u32>,
+    values: Vec<f64>,
+}
+
+impl DenseRows {
+    /// Reads one row and returns how many numbers it has, zeros included.
+    fn read_row(&mut self, reader: &mut JsonReader<'_>) -> Result<Option<usize>, Malformed> {
+        let Self { ends, col_indices, values } = self;
+        let count = reader.nonzeros(|col, value| {
+            // What no index can name is beyond the largest order, so that its row is refused.
+            col_indices.push(u32::try_from(col).unwrap_or(u32::MAX));
+            values.push(value);
+        })?;
+        match u32::try_from(values.len()) {
+            Ok(end) => ends.push(end),
+            Err(_) => reader.fault("at most 4294967295 nonzeros", "more"),
+        }
+        Ok(count)
+    }
+
+    /// Room for `cols` rows at once, bounded by what `bytes_left` of text can hold: a vector that grows leaves
+    /// as much behind as it becomes, while room that is never used is never taken.
+    fn reserve_square(&mut self, cols: usize, bytes_left: usize) {
+        let entries = cols.saturating_mul(cols).min(self.values.len() + bytes_left / 2);
+        self.values.reserve_exact(entries.saturating_sub(self.values.len()));
+        self.col_indices.reserve_exact(entries.saturating_sub(self.col_indices.len()));
+    }
+
+    fn into_arrays(mut self) -> MatrixArrays {
+        self.ends.insert(0, 0);
+        let Self { ends, mut col_indices, mut values } = self;
+        col_indices.shrink_to_fit();
+        values.shrink_to_fit();
+        MatrixArrays::CompressedRows { row_pointers: ends, col_indices, values }
+    }
 }
 
 impl Members {
@@ -173,24 +222,23 @@ impl Members {
     fn read_dense(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Malformed> {
         let pointer = reader.pointer().to_owned();
         if reader.peek_first_item()? != Some(Kind::Array) {
-            self.values = reader.numbers()?.map(|list| Values { list, pointer, nested: None });
+            self.values = reader.numbers()?.map(|list| Values::Flat { list, pointer });
             self.broken |= self.values.is_none();
             return Ok(());
         }
-        let (mut list, mut rows, mut cols) = (vec![], 0, 0);
+        let (mut kept, mut cols) = (DenseRows::default(), 0);
         reader.array("an array of rows", |reader, row| {
-            let Some(values) = reader.numbers()? else { return Ok(()) };
+            let Some(count) = kept.read_row(reader)? else { return Ok(()) };
             if row == 0 {
-                cols = values.len();
-            } else if values.len() != cols {
+                cols = count;
+                kept.reserve_square(cols, reader.bytes_left());
+            } else if count != cols {
                 let expected = format!("{cols} numbers, as in the first row");
-                reader.fault(expected, format!("{} numbers", values.len()));
+                reader.fault(expected, format!("{count} numbers"));
             }
-            rows += 1;
-            list.extend(values);
             Ok(())
         })?;
-        self.values = Some(Values { list, pointer, nested: Some((rows, cols)) });
+        self.values = Some(Values::Rows { kept, pointer, cols });
         Ok(())
     }
 
@@ -204,7 +252,8 @@ impl Members {
             let pointer = format!("{pointer}/{member}");
             faults.push(Fault { pointer, expected: expected.into(), found: "nothing".into() });
         };
-        if let Some((rows, cols)) = self.values.as_ref().and_then(|values| values.nested) {
+        if let Some(Values::Rows { kept, cols, .. }) = &self.values {
+            let (rows, cols) = (kept.ends.len(), *cols);
             self.check_nested_size(&pointer, rows, cols, &mut reader.faults);
         }
         if !self.broken {
@@ -216,7 +265,7 @@ impl Members {
         }
         let (format, arrays, places) = self.arrays(&pointer, &mut reader.faults)?;
         self.check_format(&pointer, format, warnings);
-        self.check_nnz(&pointer, &arrays, &mut reader.faults);
+        self.check_nnz(&pointer, &arrays, places.nested_cols, &mut reader.faults);
         let (rows, cols) = (self.rows? as usize, self.cols? as usize);
         Some(MatrixRequest { rows, cols, arrays, places })
     }
@@ -264,14 +313,26 @@ impl Members {
             });
             return None;
         };
-        let places = MatrixPlaces {
+        let places = |values, nested_cols| MatrixPlaces {
             arrays: format!("{pointer}/data"),
-            values: values.pointer,
-            nested_cols: values.nested.map(|(_, cols)| cols),
+            values,
+            nested_cols,
             vector: "/vector".to_owned(),
         };
-        let nested = values.nested.is_some();
-        let values = values.list;
+        let (values, at) = match values {
+            Values::Flat { list, pointer } => (list, pointer),
+            Values::Rows { kept, pointer, cols } if names.is_empty() => {
+                return Some(("dense", kept.into_arrays(), places(pointer, Some(cols))));
+            }
+            Values::Rows { .. } => {
+                faults.push(Fault {
+                    pointer: format!("{pointer}/data"),
+                    expected: EXPECTED_ARRAYS.into(),
+                    found: format!("{} and dense rows", names.join(" and ")),
+                });
+                return None;
+            }
+        };
         let (format, arrays) = match (
             self.row_indices.take(),
             self.col_indices.take(),
@@ -279,26 +340,25 @@ impl Members {
             self.col_pointers.take(),
         ) {
             (None, None, None, None) => ("dense", MatrixArrays::Dense { values }),
-            (Some(row_indices), None, None, Some(col_pointers)) if !nested => {
+            (Some(row_indices), None, None, Some(col_pointers)) => {
                 ("csc", MatrixArrays::CompressedColumns { col_pointers, row_indices, values })
             }
-            (None, Some(col_indices), Some(row_pointers), None) if !nested => {
+            (None, Some(col_indices), Some(row_pointers), None) => {
                 ("csr", MatrixArrays::CompressedRows { row_pointers, col_indices, values })
             }
-            (Some(row_indices), Some(col_indices), None, None) if !nested => {
+            (Some(row_indices), Some(col_indices), None, None) => {
                 ("coo", MatrixArrays::Coordinates { row_indices, col_indices, values })
             }
             _ => {
-                let rows = if nested { " and dense rows" } else { "" };
                 faults.push(Fault {
                     pointer: format!("{pointer}/data"),
                     expected: EXPECTED_ARRAYS.into(),
-                    found: format!("{}{rows}", names.join(" and ")),
+                    found: names.join(" and "),
                 });
                 return None;
             }
         };
-        Some((format, arrays, places))
+        Some((format, arrays, places(at, None)))
     }
 
     fn check_format(&self, pointer: &str, found: &str, warnings: &mut Vec<Warning>) {
@@ -314,11 +374,21 @@ impl Members {
         warnings.push(Warning { pointer: format!("{pointer}/format"), detail });
     }
 
-    fn check_nnz(&self, pointer: &str, arrays: &MatrixArrays, faults: &mut Faults) {
+    fn check_nnz(
+        &self,
+        pointer: &str,
+        arrays: &MatrixArrays,
+        nested_cols: Option<usize>,
+        faults: &mut Faults,
+    ) {
         let Some(stated) = self.nnz else { return };
         let (stored, nonzeros) = match arrays {
-            MatrixArrays::CompressedRows { values, .. }
-            | MatrixArrays::CompressedColumns { values, .. }
+            MatrixArrays::CompressedRows { values, row_pointers, .. } => {
+                // Of dense rows only the nonzeros were kept.
+                let dense = nested_cols.map(|cols| (row_pointers.len() - 1).saturating_mul(cols));
+                (dense.unwrap_or(values.len()), values.len())
+            }
+            MatrixArrays::CompressedColumns { values, .. }
             | MatrixArrays::Coordinates { values, .. } => (values.len(), values.len()),
             MatrixArrays::Dense { values } => {
                 (values.len(), values.iter().filter(|&&value| value != 0.0).count())

@@ -1,73 +1,20 @@
-//! A pull reader over one JSON text: streams number arrays straight into vectors, keeps a JSON
+//! A pull reader over one JSON text: values one by one, objects and arrays member by member. Keeps a JSON
 //! pointer to where it stands, and goes on after a value of the wrong type so that one answer can
-//! name several faults. Syntax errors end the reading.
+//! name several faults. Syntax errors end the reading. Strings and arrays of numbers are read in `string`
+//! and `list`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::protocol::json::number::NumberToken;
+use super::fault::{Fault, Faults, Malformed};
+use super::number::NumberToken;
 
 /// Deepest nesting accepted; a system needs four levels.
 const DEPTH_MAX: usize = 64;
 /// Most members accepted in an object that is read.
 const MEMBERS_MAX: usize = 256;
-/// Most faults that are kept; further ones are counted.
-const FAULTS_MAX: usize = 32;
 /// Longest piece of a faulty value that is quoted back, in characters.
 const QUOTED_MAX: usize = 40;
-
-/// A text that is not JSON (RFC 8259).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{detail} at line {line}, column {column}")]
-pub struct Malformed {
-    /// JSON pointer to the value that was being read.
-    pub pointer: String,
-    /// Counts from 1.
-    pub line: usize,
-    /// In bytes, counts from 1.
-    pub column: usize,
-    pub detail: String,
-}
-
-/// A value that is JSON, but not what its place needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// JSON pointer (RFC 6901) to the value; empty for the whole text.
-    pub pointer: String,
-    pub expected: String,
-    pub found: String,
-}
-
-/// The faults found so far, bounded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults {
-    list: Vec<Fault>,
-    omitted: u64,
-}
-
-impl Faults {
-    pub fn push(&mut self, fault: Fault) {
-        if self.list.len() < FAULTS_MAX {
-            self.list.push(fault);
-        } else {
-            self.omitted += 1;
-        }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// The first faults, in the order in which they were found.
-    pub fn list(&self) -> &[Fault] {
-        &self.list
-    }
-
-    /// How many more there were.
-    pub fn omitted(&self) -> u64 {
-        self.omitted
-    }
-}
 
 /// What kind of value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +29,8 @@ pub enum Kind {
 
 /// Reads one JSON text from front to back.
 pub struct JsonReader<'a> {
-    text: &'a str,
-    at: usize,
+    pub(super) text: &'a str,
+    pub(super) at: usize,
     depth: usize,
     pointer: String,
     pub faults: Faults,
@@ -103,6 +50,11 @@ impl<'a> JsonReader<'a> {
             return Ok(());
         }
         Err(self.malformed("expected the end of the text after the first value"))
+    }
+
+    /// Bytes of the text that are not read yet.
+    pub fn bytes_left(&self) -> usize {
+        self.text.len() - self.at.min(self.text.len())
     }
 
     /// JSON pointer to the value being read.
@@ -184,20 +136,6 @@ impl<'a> JsonReader<'a> {
         }
         self.items(item)?;
         Ok(true)
-    }
-
-    /// Reads an array of finite numbers into a vector of that many entries; entries of the wrong type
-    /// are faults, each with its own pointer. `None` where it is no array at all.
-    pub fn numbers(&mut self) -> Result<Option<Vec<f64>>, Malformed> {
-        self.list("a finite number", |token| {
-            let value = token.to_f64();
-            value.is_finite().then_some(value)
-        })
-    }
-
-    /// Reads an array of indices, as [`numbers`](Self::numbers) does.
-    pub fn indices(&mut self) -> Result<Option<Vec<u32>>, Malformed> {
-        self.list("an integer from 0 to 4294967295", |token| u32::try_from(token.to_u64()?).ok())
     }
 
     /// Reads one finite number.
@@ -297,55 +235,7 @@ impl<'a> JsonReader<'a> {
         .inspect(|_| self.at = start)
     }
 
-    fn list<T: Default>(
-        &mut self,
-        expected: &str,
-        convert: impl Fn(NumberToken<'a>) -> Option<T>,
-    ) -> Result<Option<Vec<T>>, Malformed> {
-        if self.peek()? != Kind::Array {
-            self.wrong("an array")?;
-            return Ok(None);
-        }
-        let mut list = Vec::new();
-        self.at += 1;
-        self.skip_space();
-        if self.byte() == Some(b']') {
-            self.at += 1;
-            return Ok(Some(list));
-        }
-        loop {
-            self.skip_space();
-            match self.number_token() {
-                Some(token) => {
-                    self.at += token.text().len();
-                    let value = convert(token).unwrap_or_else(|| {
-                        self.fault_at(list.len(), expected, cut(token.text()));
-                        T::default()
-                    });
-                    list.push(value);
-                }
-                None => {
-                    self.within(list.len(), |reader| reader.wrong(expected))?;
-                    list.push(T::default());
-                }
-            }
-            self.skip_space();
-            match self.byte() {
-                Some(b',') => self.at += 1,
-                Some(b']') => break,
-                _ => return Err(self.malformed("expected `,` or `]` after an array entry")),
-            }
-        }
-        self.at += 1;
-        Ok(Some(list))
-    }
-
-    fn fault_at(&mut self, index: usize, expected: &str, found: String) {
-        let pointer = format!("{}/{index}", self.pointer);
-        self.faults.push(Fault { pointer, expected: expected.to_owned(), found });
-    }
-
-    fn within<T>(
+    pub(super) fn within<T>(
         &mut self,
         segment: impl std::fmt::Display,
         read: impl FnOnce(&mut Self) -> T,
@@ -416,21 +306,21 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
-    fn rest(&self) -> &'a str {
+    pub(super) fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
-    fn byte(&self) -> Option<u8> {
+    pub(super) fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn skip_space(&mut self) {
+    pub(super) fn skip_space(&mut self) {
         while matches!(self.byte(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
 
-    fn number_token(&self) -> Option<NumberToken<'a>> {
+    pub(super) fn number_token(&self) -> Option<NumberToken<'a>> {
         NumberToken::at_start_of(self.rest())
     }
 
@@ -438,76 +328,6 @@ impl<'a> JsonReader<'a> {
         let token = self.number_token().expect("a number was seen here");
         self.at += token.text().len();
         token
-    }
-
-    fn take_string(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        self.at += 1;
-        let mut text = Cow::Borrowed("");
-        loop {
-            let rest = self.rest();
-            let plain = rest
-                .bytes()
-                .position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)
-                .ok_or_else(|| self.malformed("the text ends inside a string"))?;
-            text = if text.is_empty() {
-                Cow::Borrowed(&rest[..plain])
-            } else {
-                Cow::Owned(text.into_owned() + &rest[..plain])
-            };
-            self.at += plain + 1;
-            match rest.as_bytes()[plain] {
-                b'"' => return Ok(text),
-                b'\\' => text.to_mut().push(self.take_escape()?),
-                _ => return Err(self.malformed("a string holds a bare control character")),
-            }
-        }
-    }
-
-    fn take_escape(&mut self) -> Result<char, Malformed> {
-        let escape = self.byte();
-        self.at += 1;
-        Ok(match escape {
-            Some(quoted @ (b'"' | b'\\' | b'/')) => char::from(quoted),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.take_unicode_escape(),
-            _ => {
-                self.at -= 1;
-                return Err(self.malformed("unknown escape in a string"));
-            }
-        })
-    }
-
-    fn take_unicode_escape(&mut self) -> Result<char, Malformed> {
-        let first = self.take_hex4()?;
-        if !(0xd800..0xdc00).contains(&first) {
-            return char::from_u32(first).ok_or_else(|| self.malformed("half a surrogate pair"));
-        }
-        if !self.rest().starts_with("\\u") {
-            return Err(self.malformed("half a surrogate pair"));
-        }
-        self.at += 2;
-        let second = self.take_hex4()?;
-        if !(0xdc00..0xe000).contains(&second) {
-            return Err(self.malformed("half a surrogate pair"));
-        }
-        let scalar = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        Ok(char::from_u32(scalar).expect("a surrogate pair names a scalar value"))
-    }
-
-    fn take_hex4(&mut self) -> Result<u32, Malformed> {
-        let digits = self.text.as_bytes().get(self.at..self.at + 4);
-        let value = digits.and_then(|digits| {
-            digits
-                .iter()
-                .try_fold(0, |value, &digit| Some(value * 16 + char::from(digit).to_digit(16)?))
-        });
-        let value = value.ok_or_else(|| self.malformed("expected four hexadecimal digits"))?;
-        self.at += 4;
-        Ok(value)
     }
 
     fn no_value_here(&self) -> Malformed {
@@ -533,7 +353,7 @@ impl<'a> JsonReader<'a> {
         }
     }
 
-    fn malformed(&self, detail: impl Into<String>) -> Malformed {
+    pub(super) fn malformed(&self, detail: impl Into<String>) -> Malformed {
         let read = &self.text.as_bytes()[..self.at.min(self.text.len())];
         let line_start = read.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         Malformed {
@@ -545,7 +365,8 @@ impl<'a> JsonReader<'a> {
     }
 }
 
-fn cut(text: &str) -> String {
+/// The beginning of a piece of the text, short enough to be quoted back.
+pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(QUOTED_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
