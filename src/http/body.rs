@@ -16,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::protocol::problem::{Problem, ProblemKind};
 use crate::runtime::clock::Clock;
 
+/// A body of unknown length that comes to this much gets room for the largest at once.
+const LARGE_BODY_BYTES: usize = 1 << 20;
+
 /// What bodies may cost.
 #[derive(Debug, Clone)]
 pub struct BodyLimits {
@@ -129,6 +132,10 @@ pub async fn read_whole(
     let announced = header(request, &CONTENT_LENGTH).and_then(|text| text.parse().ok());
     let mut whole = Vec::with_capacity(announced.unwrap_or(8 << 10).min(meter.limits.bytes_max));
     while let Some(piece) = meter.next(&mut payload).await? {
+        if whole.len() + piece.len() > whole.capacity() && whole.len() >= LARGE_BODY_BYTES {
+            // A vector that grows leaves as much behind as it becomes; room that is not used is not taken.
+            whole.reserve_exact(meter.limits.bytes_max - whole.len());
+        }
         whole.extend_from_slice(&piece);
     }
     Ok(whole)

@@ -10,7 +10,7 @@ impl<'a> JsonReader<'a> {
     /// Reads an array of finite numbers into a vector of that many entries; entries of the wrong type
     /// are faults, each with its own pointer. `None` where it is no array at all.
     pub fn numbers(&mut self) -> Result<Option<Vec<f64>>, Malformed> {
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(self.items_ahead());
         let count = self.entries(FINITE, finite, |_, value| list.push(value))?;
         Ok(count.map(|_| list))
     }
@@ -30,11 +30,23 @@ impl<'a> JsonReader<'a> {
 
     /// Reads an array of indices, as [`numbers`](Self::numbers) does.
     pub fn indices(&mut self) -> Result<Option<Vec<u32>>, Malformed> {
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(self.items_ahead());
         let expected = "an integer from 0 to 4294967295";
         let whole = |token: NumberToken<'a>| u32::try_from(token.to_u64()?).ok();
         let count = self.entries(expected, whole, |_, index| list.push(index))?;
         Ok(count.map(|_| list))
+    }
+
+    /// Items of the array of numbers that is next, exact where it is one: a vector that grows leaves as much
+    /// behind as it becomes. At most half as many as there are bytes.
+    fn items_ahead(&mut self) -> usize {
+        self.skip_space();
+        let text = self.rest().as_bytes();
+        if text.first() != Some(&b'[') {
+            return 0;
+        }
+        let list = &text[..memchr::memchr(b']', text).unwrap_or(text.len())];
+        (memchr::memchr_iter(b',', list).count() + 1).min(list.len() / 2 + 1)
     }
 
     /// Reads an array entry by entry; what is not `expected` is a fault and taken for the default.
