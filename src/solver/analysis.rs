@@ -270,12 +270,16 @@ fn read(rows: Rows<'_>) -> (Symmetry, Components, Columns<'_>, pass::Findings) {
     let likely = mirror::looks_symmetric(rows);
     let as_rows = Columns::Symmetric;
     let ((symmetry, components), early) = match likely {
-        true => beside(rows, || mirror::walk(rows), || Early::Findings(pass::over(rows, &as_rows))),
+        true => beside(
+            rows,
+            || mirror::walk(rows),
+            || Early::Findings(Box::new(pass::over(rows, &as_rows))),
+        ),
         false => beside(rows, || mirror::walk(rows), || Early::Sums(columns::sums(rows))),
     };
     let symmetric = symmetry.pattern && symmetry.values;
     let summed = match early {
-        Early::Findings(found) if symmetric => return (symmetry, components, as_rows, found),
+        Early::Findings(found) if symmetric => return (symmetry, components, as_rows, *found),
         Early::Findings(_) => columns::sums(rows),
         Early::Sums(sums) => sums,
     };
@@ -287,7 +291,7 @@ fn read(rows: Rows<'_>) -> (Symmetry, Components, Columns<'_>, pass::Findings) {
 /// What was found out beside the walk, on a guess.
 enum Early {
     /// As if the matrix was symmetric.
-    Findings(pass::Findings),
+    Findings(Box<pass::Findings>),
     Sums(Vec<ColumnSum>),
 }
 

@@ -109,9 +109,10 @@ pub(crate) fn over(rows: Rows<'_>, columns: &Columns<'_>) -> Findings {
     let read =
         |block: usize, standings: (&mut [Standing], &mut [Standing]), diagonals: &mut [f64]| {
             let mut found = Findings::nothing();
-            for at in 0..diagonals.len() {
-                let row = block * BLOCK_ROWS + at;
-                (diagonals[at], standings.0[at], standings.1[at]) = found.read(row, rows, columns);
+            let standings = standings.0.iter_mut().zip(standings.1);
+            let lines = (block * BLOCK_ROWS..).zip(diagonals).zip(standings);
+            for ((row, diagonal), (of_row, of_column)) in lines {
+                (*diagonal, *of_row, *of_column) = found.read(row, rows, columns);
             }
             found
         };
