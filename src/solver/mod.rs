@@ -10,6 +10,7 @@ pub mod gallery;
 pub mod matrix_market;
 pub mod options;
 pub mod outcome;
+pub mod path;
 pub mod sparsity;
 pub mod system;
 

@@ -9,6 +9,7 @@ mod layers;
 mod matrix_market;
 mod methods;
 mod node;
+mod path;
 mod simulation;
 mod support;
 mod systems;

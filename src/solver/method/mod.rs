@@ -9,7 +9,7 @@ mod gauss_seidel;
 mod gmres;
 pub(crate) mod hybrid;
 mod jacobi;
-mod separator;
+pub(crate) mod separator;
 mod stoppable;
 
 use crate::solver::iterate::{Advance, Iterate, Problem};

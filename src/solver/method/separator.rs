@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::solver::system::Rows;
 
 /// Below this order the ordering is cheap enough to be asked.
-pub(super) const ORDER_MIN: usize = 50_000;
+pub(crate) const ORDER_MIN: usize = 50_000;
 
 /// Unknowns with at most this many neighbours are eliminated before a front is estimated; what a tree,
 /// a chain of small blocks or a series-parallel network is made of vanishes.
@@ -17,7 +17,7 @@ const DEGREE_MAX: usize = 8;
 /// grids it stays below the true front, on random graphs it is a fixed part of n.
 ///
 /// O(nnz log nnz), and nothing but two searches where `enough` is not reached anyway.
-pub(super) fn front(rows: Rows, enough: usize) -> usize {
+pub(crate) fn front(rows: Rows, enough: usize) -> usize {
     let first_look = widest_slice_of_rows(rows, enough);
     if first_look < enough {
         return first_look;
