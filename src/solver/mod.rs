@@ -11,6 +11,7 @@ pub mod matrix_market;
 pub mod options;
 pub mod outcome;
 pub mod path;
+pub mod proof;
 pub mod sparsity;
 pub mod system;
 

@@ -10,6 +10,7 @@ mod matrix_market;
 mod methods;
 mod node;
 mod path;
+mod proof;
 mod simulation;
 mod support;
 mod systems;
