@@ -79,7 +79,7 @@ impl Rows<'_> {
     /// # Safety
     /// `i` is below n and `x` has length n.
     #[inline(always)]
-    unsafe fn row_dot<const STREAMED: bool>(&self, i: usize, x: &[f64]) -> f64 {
+    pub(crate) unsafe fn row_dot<const STREAMED: bool>(&self, i: usize, x: &[f64]) -> f64 {
         // SAFETY: `i < n`, row pointers ascend up to the length of both entry arrays, and every
         // column index is below n: sprs checks that structure when a matrix is built.
         unsafe {

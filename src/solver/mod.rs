@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod change_tracker;
 pub mod engine;
 pub mod gallery;
+pub mod live;
 pub mod matrix_market;
 pub mod options;
 pub mod outcome;

@@ -6,6 +6,7 @@ mod cli_solve;
 mod fuzz;
 mod http;
 mod layers;
+mod live;
 mod matrix_market;
 mod methods;
 mod node;

@@ -1,0 +1,185 @@
+//! Which rows are to be relaxed: a set of row numbers that is walked in ascending order. Owns the
+//! bits; who sets them and why is the state's and the push's.
+
+/// A subset of `0..n`: a bit for each row, a bit for each word of those that is not empty, and so on
+/// once more. Marking is O(1), finding the next row at or after a given one O(1 + n / 2¹⁸).
+///
+/// n / 8 bytes, and 1/64 of that on top.
+#[derive(Debug, Clone)]
+pub(super) struct ActiveRows {
+    rows: Vec<u64>,
+    words: Vec<u64>,
+    blocks: Vec<u64>,
+}
+
+impl ActiveRows {
+    /// The empty subset of `0..n`.
+    pub fn none(n: usize) -> Self {
+        let rows = n.div_ceil(64);
+        let words = rows.div_ceil(64);
+        Self { rows: vec![0; rows], words: vec![0; words], blocks: vec![0; words.div_ceil(64)] }
+    }
+
+    /// Adds `row` if `is_active` is 1, leaves the set alone if it is 0.
+    ///
+    /// # Safety
+    /// `row` is below n, `is_active` is 0 or 1.
+    #[inline(always)]
+    pub unsafe fn mark(&mut self, row: u32, is_active: u64) {
+        let row = row as usize;
+        // SAFETY: the vectors have a bit for every row below n.
+        unsafe {
+            let word = self.rows.get_unchecked_mut(row / 64);
+            let before = *word;
+            *word = before | is_active << (row % 64);
+            // Whether a row becomes active cannot be foreseen; that its word was empty before
+            // is needed for the levels above only.
+            if (before == 0) & (is_active != 0) {
+                *self.words.get_unchecked_mut(row / 4_096) |= 1 << (row / 64 % 64);
+                *self.blocks.get_unchecked_mut(row / 262_144) |= 1 << (row / 4_096 % 64);
+            }
+        }
+    }
+
+    /// Adds `row`.
+    pub fn insert(&mut self, row: usize) {
+        assert!(row / 64 < self.rows.len(), "row {row} is beyond the set");
+        // SAFETY: just checked, up to unused bits of the last word, which exist.
+        unsafe { self.mark(row as u32, 1) };
+    }
+
+    /// Takes `row` out, if it is in.
+    #[inline(always)]
+    pub fn remove(&mut self, row: usize) {
+        let word = &mut self.rows[row / 64];
+        *word &= !(1 << (row % 64));
+        if *word == 0 {
+            let word = &mut self.words[row / 4_096];
+            *word &= !(1 << (row / 64 % 64));
+            if *word == 0 {
+                self.blocks[row / 262_144] &= !(1 << (row / 4_096 % 64));
+            }
+        }
+    }
+
+    /// The first row of the set that is not below `from`.
+    #[inline(always)]
+    pub fn next_from(&self, from: usize) -> Option<usize> {
+        let word = first_bit(self.rows.get(from / 64).copied()?, from % 64);
+        if let Some(bit) = word {
+            return Some(from / 64 * 64 + bit);
+        }
+        self.next_word(from / 64 + 1)
+    }
+
+    fn next_word(&self, from: usize) -> Option<usize> {
+        let found = first_bit(self.words.get(from / 64).copied()?, from % 64);
+        let word = match found {
+            Some(bit) => from / 64 * 64 + bit,
+            None => self.next_block(from / 64 + 1)?,
+        };
+        Some(word * 64 + self.rows[word].trailing_zeros() as usize)
+    }
+
+    fn next_block(&self, from: usize) -> Option<usize> {
+        let mut mask = u64::MAX << (from % 64);
+        for block in from / 64..self.blocks.len() {
+            if let Some(bit) = first_bit(self.blocks[block] & mask, 0) {
+                let words = block * 64 + bit;
+                return Some(words * 64 + self.words[words].trailing_zeros() as usize);
+            }
+            mask = u64::MAX;
+        }
+        None
+    }
+
+    /// Takes every row out. O(n / 64).
+    pub fn clear(&mut self) {
+        self.rows.fill(0);
+        self.words.fill(0);
+        self.blocks.fill(0);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.blocks.iter().all(|block| *block == 0)
+    }
+
+    /// Rows in the set. O(n / 64).
+    pub fn count(&self) -> usize {
+        self.rows.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        8 * (self.rows.capacity() + self.words.capacity() + self.blocks.capacity())
+    }
+}
+
+#[inline(always)]
+fn first_bit(word: u64, from: usize) -> Option<usize> {
+    let rest = word & (u64::MAX << from);
+    (rest != 0).then(|| rest.trailing_zeros() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn walked(active: &ActiveRows) -> Vec<usize> {
+        let mut rows: Vec<usize> = vec![];
+        while let Some(row) = active.next_from(rows.last().map_or(0, |row| row + 1)) {
+            rows.push(row);
+        }
+        rows
+    }
+
+    fn check(n: usize, steps: &[(usize, bool)]) {
+        let (mut active, mut expected) = (ActiveRows::none(n), BTreeSet::new());
+        for &(row, is_in) in steps {
+            let row = row % n;
+            if is_in {
+                active.insert(row);
+                expected.insert(row);
+            } else {
+                active.remove(row);
+                expected.remove(&row);
+            }
+        }
+        assert_eq!(walked(&active), expected.iter().copied().collect::<Vec<_>>());
+        assert_eq!((active.count(), active.is_empty()), (expected.len(), expected.is_empty()));
+        active.clear();
+        assert!(active.is_empty() && walked(&active).is_empty());
+    }
+
+    #[test]
+    fn rows_at_the_ends_of_words_and_blocks_are_found() {
+        for n in [1, 63, 64, 65, 4_096, 4_097, 262_144, 262_145, 600_000] {
+            let edges = [0, 63, 64, 4_095, 4_096, 262_143, 262_144, 524_288, n - 1];
+            check(n, &edges.map(|row| (row, true)));
+            let mut steps = edges.map(|row| (row, true)).to_vec();
+            steps.extend(edges[1..].iter().map(|&row| (row, false)));
+            check(n, &steps);
+        }
+    }
+
+    #[test]
+    fn a_mark_of_nothing_marks_nothing() {
+        let mut active = ActiveRows::none(10);
+        // SAFETY: 7 is below 10.
+        unsafe { active.mark(7, 0) };
+        assert!(active.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_under_change_is_walked_in_order(
+            n in 1..700_000usize,
+            steps in proptest::collection::vec((any::<usize>(), any::<bool>()), 0..200),
+        ) {
+            check(n, &steps);
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The live state: `A`, `b`, `x` and `r = b − A x`, kept together under changes of `A` and `b`. Owns
+//! that a delta counts as a whole and that `r` is true; making `r` small is for `push.rs` and `sweep.rs`.
+
+use crate::solver::huge_pages;
+use crate::solver::live::active::ActiveRows;
+use crate::solver::live::delta::{
+    CostDelta, DeltaFault, DeltaMember, EditFault, EntryPlace, Planned, RhsPlace, note, plan,
+};
+use crate::solver::live::matrix::{LiveMatrix, Slot};
+use crate::solver::live::node::Node;
+use crate::solver::system::LinearSystem;
+
+/// A change whose parts are this much larger than what stays is worth a fresh residual of its row:
+/// the digits that it costs are those of the parts.
+const CANCELLATION: f64 = 1_024.0;
+
+/// A kept residual is doubted when rounding of the largest number that went through it, this many
+/// times, could reach a threshold.
+const ROUNDINGS: f64 = 256.0;
+
+/// A system under change: `A` n by n, `b`, `x` and `r = b − A x` of length n.
+///
+/// `r` follows every change in O(1) per entry. Rows whose residual has reached their threshold are known
+/// at any time, so that relaxing them costs nothing for the others.
+///
+/// 32 bytes for each stored entry and at most 65 for each row, so below 40 and 64 wherever the diagonal
+/// is stored; what the overlay takes is in [`LiveMatrix`]. Measuring takes 16 bytes a row more while it
+/// runs.
+#[derive(Debug, Clone)]
+pub struct LiveSystem {
+    pub(super) matrix: LiveMatrix,
+    pub(super) rhs: Vec<f64>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) active: ActiveRows,
+    threshold_min: f64,
+    /// `Σᵢ` of the thresholds: what all settled rows together can amount to.
+    pub(super) threshold_sum: f64,
+    /// The largest number that `r` has been in touch with since it was measured.
+    pub(super) largest: f64,
+}
+
+/// How large `|rᵢ|` may be: below its threshold a row is left alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Thresholds<'a> {
+    Uniform(f64),
+    PerRow(&'a [f64]),
+}
+
+/// Why a live state cannot be made of its parts.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LiveFault {
+    #[error("{member} has {found} entries, the system has {expected} unknowns")]
+    Length { member: &'static str, expected: usize, found: usize },
+    #[error("x[{row}] is {value}, it must be finite")]
+    NotFinite { row: usize, value: f64 },
+    #[error("threshold {row} is {value:e}, it must be finite and at least {:e}", f64::MIN_POSITIVE)]
+    Threshold { row: usize, value: f64 },
+    #[error("the matrix has {found} entries, at most {entries_max} are allowed")]
+    TooManyEntries { found: usize, entries_max: usize },
+}
+
+/// What a delta changed, for those who keep something about `A` or `b`: each place once, ascending.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Applied {
+    pub rhs: Vec<RhsChange>,
+    pub entries: Vec<EntryChange>,
+}
+
+/// `b[row]` was `old` and is `new`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RhsChange {
+    pub row: usize,
+    pub old: f64,
+    pub new: f64,
+}
+
+/// `A[row, col]` was `old` and is `new`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EntryChange {
+    pub row: usize,
+    pub col: usize,
+    pub old: f64,
+    pub new: f64,
+    /// Nothing was stored there before.
+    pub is_new: bool,
+}
+
+/// A residual measured as `b − A x`, beside the one that was kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measurement {
+    /// `‖r‖∞` as measured; not finite where `b − A x` is not.
+    pub residual_max: f64,
+    /// `maxᵢ |rᵢ kept − rᵢ measured|`.
+    pub drift_max: f64,
+    pub drift_row: usize,
+    /// Rows at or above their threshold.
+    pub active_rows: usize,
+}
+
+impl LiveSystem {
+    /// Takes the system over, with `x` of length n. O(nnz + n). `entries_max` bounds what changes may
+    /// add to `A`.
+    ///
+    /// # Errors
+    /// Lengths do not agree, an entry of `x` is not finite, a threshold is not a positive normal number,
+    /// or `A` has too many entries.
+    pub fn new(
+        system: LinearSystem,
+        x: &[f64],
+        thresholds: Thresholds,
+        entries_max: usize,
+    ) -> Result<Self, LiveFault> {
+        let order = system.order();
+        check_x(order, x)?;
+        thresholds.check(order)?;
+        let found = system.nonzeros();
+        let (matrix, rhs) = system.into_parts();
+        let matrix = LiveMatrix::new(matrix, entries_max)
+            .map_err(|_| LiveFault::TooManyEntries { found, entries_max })?;
+        huge_pages::gather(&rhs);
+        let mut live = Self {
+            nodes: huge_pages::filled(Node::EMPTY, order),
+            active: ActiveRows::none(order),
+            matrix,
+            rhs,
+            threshold_min: 0.0,
+            threshold_sum: 0.0,
+            largest: 0.0,
+        };
+        live.place_columns();
+        for (row, node) in live.nodes.iter_mut().enumerate() {
+            node.set_diagonal(live.matrix.stored_rows().diagonal(row).unwrap_or(0.0));
+        }
+        live.write_thresholds(thresholds);
+        live.write_x(x);
+        Ok(live)
+    }
+
+    /// n.
+    pub fn order(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub fn matrix(&self) -> &LiveMatrix {
+        &self.matrix
+    }
+
+    /// `b`, length n.
+    pub fn rhs(&self) -> &[f64] {
+        &self.rhs
+    }
+
+    /// `x[row]`.
+    pub fn x(&self, row: usize) -> f64 {
+        self.nodes[row].x
+    }
+
+    /// `r[row]` as kept.
+    pub fn residual(&self, row: usize) -> f64 {
+        self.nodes[row].r
+    }
+
+    /// All of `x`. O(n).
+    pub fn copy_x(&self) -> Vec<f64> {
+        let mut x = huge_pages::zeros(self.order());
+        x.iter_mut().zip(&self.nodes).for_each(|(x, node)| *x = node.x);
+        x
+    }
+
+    /// All of `r` as kept. O(n).
+    pub fn copy_residual(&self) -> Vec<f64> {
+        self.nodes.iter().map(|node| node.r).collect()
+    }
+
+    /// `‖r‖∞` of the residual kept; not a number if one of its entries is not. O(n).
+    pub fn residual_max(&self) -> f64 {
+        largest(self.nodes.iter().map(|node| node.r))
+    }
+
+    /// Rows at or above their threshold. O(n / 64).
+    pub fn active_rows(&self) -> usize {
+        self.active.count()
+    }
+
+    /// Whether every row is below its threshold, by the residual kept. O(1 + n / 2¹⁸).
+    pub fn is_settled(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// Whether rounding of what went through the residual kept may have moved it by a threshold, so
+    /// that only [`LiveSystem::measure`] tells.
+    pub fn is_doubtful(&self) -> bool {
+        let doubt = self.largest * f64::EPSILON * ROUNDINGS;
+        // Not the same as `doubt >= threshold`: what is not a number is doubtful.
+        !(doubt < self.threshold_min)
+    }
+
+    /// A copy of the system as it stands. O(nnz).
+    pub fn to_system(&self) -> LinearSystem {
+        LinearSystem::new(self.matrix.to_matrix(), self.rhs.clone())
+            .expect("values are checked before they are held")
+    }
+
+    /// Bytes held, by capacity.
+    pub fn memory_bytes(&self) -> u64 {
+        let rows = self.rhs.capacity() * size_of::<f64>()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.active.memory_bytes();
+        self.matrix.memory_bytes() + rows as u64
+    }
+
+    /// Makes all of a delta's changes or none; `r` follows. O(1) for each edit, beside finding its place
+    /// (O(log of the shorter of row and column)) and, unless the edits come sorted, their order.
+    ///
+    /// A merge of the overlay happens here when it pays, O(nnz) once for every nnz / 16 new entries.
+    ///
+    /// # Errors
+    /// What is wrong with the edits, at most [`FAULTS_MAX`](super::FAULTS_MAX) of them; nothing has
+    /// changed then.
+    pub fn apply(&mut self, delta: &CostDelta) -> Result<Applied, Vec<DeltaFault>> {
+        let mut faults = vec![];
+        let rhs = self.plan_rhs(delta, &mut faults);
+        let entries = self.plan_entries(delta, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let applied = Applied {
+            rhs: rhs.into_iter().map(|planned| self.set_rhs(planned)).collect(),
+            entries: entries.into_iter().map(|planned| self.set_entry(planned)).collect(),
+        };
+        if self.matrix.wants_merge() {
+            self.merge();
+        }
+        Ok(applied)
+    }
+
+    /// Brings new entries of `A` into the compressed arrays now. O(nnz + n); no value changes.
+    pub fn merge(&mut self) {
+        self.matrix.merge();
+        self.place_columns();
+    }
+
+    /// Measures `r = b − A x` and keeps it. O(nnz + n).
+    pub fn measure(&mut self) -> Measurement {
+        let x = self.copy_x();
+        let mut fresh = huge_pages::zeros(self.order());
+        self.matrix.residual(&x, &self.rhs, &mut fresh);
+        let drifts = || self.nodes.iter().zip(&fresh).map(|(node, fresh)| node.r - fresh);
+        let drift_max = largest(drifts());
+        let drift_row = drifts().position(|drift| drift.abs() == drift_max).unwrap_or(0);
+        self.nodes.iter_mut().zip(&fresh).for_each(|(node, fresh)| node.r = *fresh);
+        self.largest = 0.0;
+        self.mark_all();
+        Measurement {
+            residual_max: largest(fresh.into_iter()),
+            drift_max,
+            drift_row,
+            active_rows: self.active_rows(),
+        }
+    }
+
+    /// Measures `r` of one row and keeps it; returns how far the kept one was off. O(entries of the row).
+    pub fn measure_row(&mut self, row: usize) -> f64 {
+        let kept = self.nodes[row].r;
+        self.nodes[row].r = self.fresh_residual(row);
+        self.mark(row);
+        (kept - self.nodes[row].r).abs()
+    }
+
+    /// Takes over an `x` that was found elsewhere, and measures `r`. O(nnz + n).
+    ///
+    /// # Errors
+    /// Its length is not n, or an entry is not finite; nothing has changed then.
+    pub fn replace_x(&mut self, x: &[f64]) -> Result<(), LiveFault> {
+        check_x(self.order(), x)?;
+        self.write_x(x);
+        Ok(())
+    }
+
+    /// Sets other thresholds. O(n).
+    ///
+    /// # Errors
+    /// There is not one for each row, or one is not a positive normal number; nothing has changed then.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) -> Result<(), LiveFault> {
+        thresholds.check(self.order())?;
+        self.write_thresholds(thresholds);
+        self.mark_all();
+        Ok(())
+    }
+
+    pub(super) fn write_x(&mut self, x: &[f64]) {
+        self.nodes.iter_mut().zip(x).for_each(|(node, x)| node.x = *x);
+        self.measure();
+    }
+
+    fn write_thresholds(&mut self, thresholds: Thresholds) {
+        for (row, node) in self.nodes.iter_mut().enumerate() {
+            node.set_threshold(thresholds.of(row));
+        }
+        let smallest = self.nodes.iter().map(Node::threshold).fold(f64::INFINITY, f64::min);
+        self.threshold_min = smallest;
+        self.threshold_sum = self.nodes.iter().map(Node::threshold).sum();
+    }
+
+    fn plan_rhs(
+        &self,
+        delta: &CostDelta,
+        faults: &mut Vec<DeltaFault>,
+    ) -> Vec<Planned<RhsPlace, ()>> {
+        let order = self.order();
+        let check = |place: RhsPlace| check_row(place.row, order);
+        plan(DeltaMember::Rhs, delta.rhs(), check, |place| ((), self.rhs[place.row]), faults)
+    }
+
+    fn plan_entries(
+        &self,
+        delta: &CostDelta,
+        faults: &mut Vec<DeltaFault>,
+    ) -> Vec<Planned<EntryPlace, Slot>> {
+        let order = self.order();
+        let check = |place: EntryPlace| {
+            check_row(place.row, order)?;
+            match place.col < order {
+                true => Ok(()),
+                false => Err(EditFault::ColOutOfRange { col: place.col, order }),
+            }
+        };
+        let find = |place: EntryPlace| {
+            let slot = self.matrix.locate(place.row, place.col);
+            (slot, self.matrix.held(slot))
+        };
+        let mut planned = plan(DeltaMember::Entries, delta.entries(), check, find, faults);
+        // A zero where nothing is stored is there already.
+        planned.retain(|planned| planned.found != Slot::Absent || planned.value != 0.0);
+        let room = self.matrix.entries_max() - self.matrix.nonzeros();
+        let mut new = planned.iter().filter(|planned| planned.found == Slot::Absent);
+        if let Some(first_beyond) = new.nth(room) {
+            let place = first_beyond.place;
+            let index = delta.entries().iter().position(|edit| edit.place == place);
+            let index = index.expect("what is planned was asked for");
+            let fault = EditFault::TooManyEntries { entries_max: self.matrix.entries_max() };
+            note(faults, DeltaFault { member: DeltaMember::Entries, index, fault });
+        }
+        planned
+    }
+
+    fn set_rhs(&mut self, planned: Planned<RhsPlace, ()>) -> RhsChange {
+        let (row, old, new) = (planned.place.row, planned.held, planned.value);
+        self.rhs[row] = new;
+        self.follow(row, new - old, new.abs());
+        RhsChange { row, old, new }
+    }
+
+    fn set_entry(&mut self, planned: Planned<EntryPlace, Slot>) -> EntryChange {
+        let (EntryPlace { row, col }, old, new) = (planned.place, planned.held, planned.value);
+        let is_new = planned.found == Slot::Absent;
+        self.matrix.set(row, col, planned.found, new);
+        if is_new {
+            self.nodes[col].mark_overlaid();
+        }
+        if row == col {
+            self.nodes[row].set_diagonal(new);
+        }
+        let x = self.nodes[col].x;
+        self.follow(row, (old - new) * x, (new * x).abs());
+        EntryChange { row, col, old, new, is_new }
+    }
+
+    /// `r[row] += change`, or a fresh residual where that would lose digits: `size` is what the change
+    /// leaves in `b` or in `A x`.
+    fn follow(&mut self, row: usize, change: f64, size: f64) {
+        let node = &mut self.nodes[row];
+        let parts = node.r.abs() + change.abs();
+        node.r += change;
+        let is_safe = parts <= CANCELLATION * (node.r.abs() + size);
+        if is_safe {
+            self.largest = self.largest.max(parts);
+        } else {
+            self.nodes[row].r = self.fresh_residual(row);
+        }
+        self.mark(row);
+    }
+
+    fn fresh_residual(&self, row: usize) -> f64 {
+        let terms = self.matrix.row(row).map(|(col, value)| value * self.nodes[col as usize].x);
+        terms.fold(self.rhs[row], |rest, term| rest - term)
+    }
+
+    fn mark(&mut self, row: usize) {
+        match self.nodes[row].is_active() {
+            0 => self.active.remove(row),
+            _ => self.active.insert(row),
+        }
+    }
+
+    pub(super) fn mark_all(&mut self) {
+        self.active.clear();
+        for (row, node) in self.nodes.iter().enumerate() {
+            if node.is_active() == 1 {
+                self.active.insert(row);
+            }
+        }
+    }
+
+    /// Tells the nodes where their columns are.
+    fn place_columns(&mut self) {
+        for (col, node) in self.nodes.iter_mut().enumerate() {
+            node.set_column(self.matrix.column_range(col));
+        }
+        for entry in self.matrix.overlay().entries() {
+            self.nodes[entry.col as usize].mark_overlaid();
+        }
+    }
+}
+
+impl Thresholds<'_> {
+    fn of(&self, row: usize) -> f64 {
+        match self {
+            Self::Uniform(value) => *value,
+            Self::PerRow(values) => values[row],
+        }
+    }
+
+    fn check(&self, order: usize) -> Result<(), LiveFault> {
+        let values = match self {
+            Self::Uniform(value) => std::slice::from_ref(value),
+            Self::PerRow(values) if values.len() == order => values,
+            Self::PerRow(values) => {
+                let found = values.len();
+                return Err(LiveFault::Length { member: "thresholds", expected: order, found });
+            }
+        };
+        match values.iter().position(|value| !value.is_normal() || *value <= 0.0) {
+            Some(row) => Err(LiveFault::Threshold { row, value: values[row] }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_x(order: usize, x: &[f64]) -> Result<(), LiveFault> {
+    if x.len() != order {
+        return Err(LiveFault::Length { member: "x", expected: order, found: x.len() });
+    }
+    match x.iter().position(|value| !value.is_finite()) {
+        Some(row) => Err(LiveFault::NotFinite { row, value: x[row] }),
+        None => Ok(()),
+    }
+}
+
+fn check_row(row: usize, order: usize) -> Result<(), EditFault> {
+    match row < order {
+        true => Ok(()),
+        false => Err(EditFault::RowOutOfRange { row, order }),
+    }
+}
+
+/// The largest magnitude; not a number if one of the values is not.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |largest: f64, value| match value.is_nan() {
+        true => f64::NAN,
+        false if largest.is_nan() => largest,
+        false => largest.max(value.abs()),
+    })
+}
