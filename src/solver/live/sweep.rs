@@ -1,6 +1,7 @@
 //! Ordered sweeps, for when so many rows are active that picking them costs more than passing over
 //! all, and the relaxation that changes between push and sweeps.
 
+use crate::solver::kernel::Reach;
 use crate::solver::live::licence::{Licence, RelaxationRefusal};
 use crate::solver::live::push::{PushEnd, RelaxationEnd, Relaxed};
 use crate::solver::live::state::LiveSystem;
@@ -97,7 +98,7 @@ impl LiveSystem {
         let mut moving = 0;
         for (row, node) in self.nodes.iter().enumerate() {
             // SAFETY: `row` is below n, the length of `x`.
-            let mut r = self.rhs[row] - unsafe { rows.row_dot::<true>(row, x) };
+            let mut r = self.rhs[row] - unsafe { rows.row_dot::<{ Reach::STREAMED }>(row, x) };
             if has_overlay {
                 let products = overlay.row(row).map(|entry| entry.value * x[entry.col as usize]);
                 r -= products.sum::<f64>();

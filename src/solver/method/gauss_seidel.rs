@@ -2,7 +2,7 @@
 
 use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
-use crate::solver::kernel::{self, CHUNK, Pair};
+use crate::solver::kernel::{self, CHUNK, Pair, Reach};
 use crate::solver::options::Sweep;
 use crate::solver::outcome::{Preparation, Work};
 use crate::solver::preconditioner::inverse_diagonal;
@@ -63,13 +63,14 @@ impl GaussSeidel {
 
     /// Sweeps ahead, measures `r = b − A x` of the state before and returns `r · r`.
     fn go_ahead(&mut self, problem: &Problem, r: &mut [f64]) -> f64 {
-        match problem.rows.is_streamed() {
-            true => self.sweep::<true>(problem, r),
-            false => self.sweep::<false>(problem, r),
+        match problem.rows.reach() {
+            Reach::Cached => self.sweep::<{ Reach::CACHED }>(problem, r),
+            Reach::Streamed => self.sweep::<{ Reach::STREAMED }>(problem, r),
+            Reach::Scattered => self.sweep::<{ Reach::SCATTERED }>(problem, r),
         }
     }
 
-    fn sweep<const STREAMED: bool>(&mut self, problem: &Problem, r: &mut [f64]) -> f64 {
+    fn sweep<const REACH: u8>(&mut self, problem: &Problem, r: &mut [f64]) -> f64 {
         let n = problem.order();
         let Self { sweep, factors, states, .. } = self;
         assert!(problem.rows.count() == n && [factors.len(), states.len(), r.len()] == [n; 3]);
@@ -79,7 +80,7 @@ impl GaussSeidel {
             for (offset, r) in part.iter_mut().enumerate() {
                 let i = number * CHUNK + offset;
                 // SAFETY: `i` is a position of `r`, and everything has length n.
-                *r = unsafe { correct_row::<STREAMED>(problem, factors, states, i) };
+                *r = unsafe { correct_row::<REACH>(problem, factors, states, i) };
                 square += *r * *r;
             }
             squares += square;
@@ -87,7 +88,7 @@ impl GaussSeidel {
         if *sweep == Sweep::Symmetric {
             for i in (0..n).rev() {
                 // SAFETY: `i` is below n, the length of everything.
-                unsafe { correct_row::<STREAMED>(problem, factors, states, i) };
+                unsafe { correct_row::<REACH>(problem, factors, states, i) };
             }
         }
         squares
@@ -121,7 +122,7 @@ impl GaussSeidel {
 /// # Safety
 /// `i` is below n, and everything has length n.
 #[inline(always)]
-unsafe fn correct_row<const STREAMED: bool>(
+unsafe fn correct_row<const REACH: u8>(
     problem: &Problem,
     factors: &[f64],
     states: &mut [Pair],
@@ -129,7 +130,7 @@ unsafe fn correct_row<const STREAMED: bool>(
 ) -> f64 {
     // SAFETY: the caller's promise.
     unsafe {
-        let [ahead, before] = problem.rows.row_dot_pair::<STREAMED>(i, states);
+        let [ahead, before] = problem.rows.row_dot_pair::<REACH>(i, states);
         let rhs = *problem.rhs.get_unchecked(i);
         let state = states.get_unchecked_mut(i);
         let [old, kept] = state.0;

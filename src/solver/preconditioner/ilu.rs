@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::solver::iterate::Problem;
-use crate::solver::kernel;
+use crate::solver::kernel::{self, Reach};
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
 use crate::solver::system::Rows;
@@ -96,10 +96,14 @@ impl IncompleteFactor {
     pub(super) fn compute(rows: Rows, shift: f64, pivots: Pivots) -> Result<Self, BadPivot> {
         let n = rows.count();
         let mut factor = Self::with_room(rows);
+        let is_scattered = rows.reach() == Reach::Scattered;
         // Row being eliminated: value by column, and the stamp of the row that put it there.
         let mut row_values = vec![0.0; n];
         let mut stamps = vec![u32::MAX; n];
         for i in 0..n {
+            if is_scattered {
+                factor.ask_ahead(rows, i);
+            }
             let (cols, values) = rows.row(i);
             let mut largest = 0.0_f64;
             for (&col, &value) in cols.iter().zip(values) {
@@ -125,6 +129,27 @@ impl IncompleteFactor {
         factor.lower.close();
         factor.upper.close();
         Ok(factor)
+    }
+
+    /// Asks for the rows of `U` that the next rows of `A` will need. Where columns are scattered, waiting
+    /// for them is most of the factorisation.
+    #[inline]
+    fn ask_ahead(&self, rows: Rows, i: usize) {
+        const POINTERS_AHEAD: usize = 16;
+        const ENTRIES_AHEAD: usize = 8;
+        let known = |ahead: usize| {
+            let row = (i + ahead).min(rows.count() - 1);
+            rows.cols(row).iter().map(|&k| k as usize).take_while(move |&k| k < i)
+        };
+        for k in known(POINTERS_AHEAD) {
+            kernel::prefetch(&self.upper.pointers, k);
+            kernel::prefetch(&self.inverse_pivots, k);
+        }
+        for k in known(ENTRIES_AHEAD) {
+            let first = self.upper.pointers[k] as usize;
+            kernel::prefetch(&self.upper.cols, first);
+            kernel::prefetch(&self.upper.values, first);
+        }
     }
 
     fn with_room(rows: Rows) -> Self {
