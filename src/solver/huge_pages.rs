@@ -15,9 +15,15 @@ pub(crate) fn zeros(n: usize) -> Vec<f64> {
 
 /// `n` times `value`, on huge pages if they are many.
 pub(crate) fn filled<T: Copy>(value: T, n: usize) -> Vec<T> {
+    let mut values = room(n);
+    values.resize(n, value);
+    values
+}
+
+/// Room for `n` values, on huge pages if they are many.
+pub(crate) fn room<T>(n: usize) -> Vec<T> {
     let mut values = Vec::with_capacity(n);
     advise(values.spare_capacity_mut(), Advice::UseWhenTouched);
-    values.resize(n, value);
     values
 }
 

@@ -1,6 +1,7 @@
 //! Pure numerics: systems, their analysis, methods, preconditioners, residuals. No clock, no I/O, no
 //! async, no actor: time and randomness arrive as arguments, so everything here is a plain function.
 
+pub mod amg;
 pub mod analysis;
 pub mod assembly;
 pub mod certificate;

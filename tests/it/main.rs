@@ -1,4 +1,5 @@
 //! What a client, a peer or a mathematician sees. One binary, one module per theme.
+mod amg;
 mod analysis;
 mod cli_analyze;
 mod cli_demo;
