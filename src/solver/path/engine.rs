@@ -43,7 +43,7 @@ pub struct Reading {
 
 /// Bytes of the vectors of an engine and of its pivots.
 pub(super) fn vector_bytes(n: usize, path_entries_max: u64, path_columns_max: usize) -> u64 {
-    (6 * 8 + 4) * n as u64 + 16 * path_entries_max + 20 * path_columns_max as u64
+    (6 * 8 + 4) * n as u64 + 16 * path_entries_max + 36 * path_columns_max as u64
 }
 
 impl PathEngine {

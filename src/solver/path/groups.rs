@@ -18,13 +18,24 @@ pub(super) fn group_end(column: usize, last: usize) -> usize {
 /// `u ← L⁻¹ u` for a `u` that is zero off the path of `first`; `values` are those of `L`. Touches the
 /// entries of that path.
 pub(super) fn forward(structure: &Structure, values: &[f64], u: &mut [f64], first: usize) {
+    forward_until(structure, values, u, first, structure.count());
+}
+
+/// As [`forward`] for the columns of the path that come before `until`.
+pub(super) fn forward_until(
+    structure: &Structure,
+    values: &[f64],
+    u: &mut [f64],
+    first: usize,
+    until: usize,
+) {
     assert!(values.len() == structure.entries() && u.len() == structure.count());
     assert!(first < structure.count());
     let mut column = first;
-    loop {
+    while column < until {
         let last = structure.columns[column].last as usize;
         // SAFETY: the lengths were compared; runs and groups lie within the columns.
-        unsafe { forward_run(structure, values, u, column, last) };
+        unsafe { forward_run(structure, values, u, column, last, until) };
         match structure.rows_of(last).first() {
             Some(&parent) => column = parent as usize,
             None => return,
@@ -39,12 +50,12 @@ pub(super) fn forward_all(structure: &Structure, values: &[f64], u: &mut [f64]) 
     while column < structure.count() {
         let last = structure.columns[column].last as usize;
         // SAFETY: as in `forward`.
-        unsafe { forward_run(structure, values, u, column, last) };
+        unsafe { forward_run(structure, values, u, column, last, last + 1) };
         column = last + 1;
     }
 }
 
-/// Columns `column..=last`, the end of a run.
+/// Columns `column..=last`, the end of a run, as far as they come before `until`.
 ///
 /// # Safety
 /// `values` has the length of the structure's entries, `u` that of its columns; `column ≤ last`, and
@@ -56,9 +67,11 @@ unsafe fn forward_run(
     u: &mut [f64],
     mut column: usize,
     last: usize,
+    until: usize,
 ) {
-    while column <= last {
-        let end = group_end(column, last);
+    let stop = until.min(last + 1);
+    while column < stop {
+        let end = group_end(column, last).min(stop - 1);
         // SAFETY: the caller's promise; `column..=end` is a group of the run.
         unsafe {
             match end - column {

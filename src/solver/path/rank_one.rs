@@ -11,12 +11,15 @@
 //!
 //! The first two lines are Bennett's with `1/σ` in place of his scalar: between one column and the next
 //! stands an addition, no division. The third keeps `L' y' = L y`: what the change of `L` does to the
-//! right-hand side of each column is a multiple `τ` of `u`, so that `y` costs nothing beside.
+//! right-hand side of each column is a multiple `τ` of `u`, so that `y` costs nothing beside. Up to the
+//! later of `i` and `j` one of `u`, `v` is zero, and most of this is not needed.
 
 use super::engine::PathEngine;
 use super::factor::Factor;
-use super::groups::group_end;
-use super::lanes::Two;
+use super::groups::{self, group_end};
+use super::lanes::Lanes;
+#[cfg(target_arch = "x86_64")]
+use super::lanes::{Four, Two};
 use super::plan::PathForecast;
 use super::refusal::ChangeRefusal;
 use super::structure::{Column, Structure};
@@ -46,6 +49,19 @@ pub(super) struct Undo {
     values: Vec<f64>,
     /// For each column its pivot and `y`.
     scalars: Vec<[f64; 2]>,
+    /// Columns that were rewritten.
+    columns: usize,
+    /// Single entries that were rewritten before: their triangle, place and old value.
+    entries: Vec<(Side, u32, f64)>,
+}
+
+/// Which of the two vectors of an update comes first on the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// `u`: `L` is walked, entries of `M` change.
+    Row,
+    /// `v`: `M` is walked, entries of `L` change.
+    Column,
 }
 
 impl Undo {
@@ -53,11 +69,42 @@ impl Undo {
         Self {
             values: vec![0.0; 2 * forecast.path_entries_max as usize],
             scalars: vec![[0.0; 2]; forecast.path_columns_max],
+            columns: 0,
+            entries: Vec::with_capacity(forecast.path_columns_max),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.columns = 0;
+        self.entries.clear();
+    }
+
+    /// Restores the columns rewritten on the path of `second`, then the single entries.
+    fn put_back(&self, structure: &Structure, factor: &mut Factor, y: &mut [f64], second: usize) {
+        let columns = structure.path(second).flatten().take(self.columns);
+        let mut at = 0;
+        for (column, [pivot, old_y]) in columns.zip(&self.scalars) {
+            let Column { start, len, .. } = structure.columns[column];
+            let (start, len) = (start as usize, len as usize);
+            let old = &self.values[at..at + 2 * len];
+            factor.lower[start..start + len].copy_from_slice(&old[..len]);
+            factor.upper[start..start + len].copy_from_slice(&old[len..]);
+            at += 2 * len;
+            factor.pivots[column] = *pivot;
+            factor.inverse_pivots[column] = 1.0 / pivot;
+            y[column] = *old_y;
+        }
+        for &(side, slot, old) in &self.entries {
+            match side {
+                Side::Row => factor.upper[slot as usize] = old,
+                Side::Column => factor.lower[slot as usize] = old,
+            }
         }
     }
 
     pub fn bytes(&self) -> u64 {
-        8 * self.values.len() as u64 + 16 * self.scalars.len() as u64
+        let entries = self.entries.capacity() * size_of::<(Side, u32, f64)>();
+        (8 * self.values.len() + 16 * self.scalars.len() + entries) as u64
     }
 }
 
@@ -79,7 +126,7 @@ struct Written<'a> {
     v: &'a mut [f64],
     undo: &'a mut Undo,
     undo_values: usize,
-    undo_columns: usize,
+    refusal: Option<ChangeRefusal>,
 }
 
 impl PathEngine {
@@ -109,7 +156,19 @@ impl PathEngine {
         }
         self.u[at_row] = delta;
         self.v[at_col] = 1.0;
-        let running = self.update_path(first)?;
+        let side = if at_row < at_col { Side::Row } else { Side::Column };
+        let mut running = Running { ratio: 1.0, inverse_ratio: 1.0, shift: 0.0, share_min: 1.0 };
+        let outcome = match self.update_one_sided(side, first, second) {
+            Ok(shift) => {
+                running.shift = shift;
+                self.update_path(second, &mut running)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = outcome {
+            self.take_back(first, second);
+            return Err(refusal);
+        }
         self.forget_solution();
         self.wear += f64::EPSILON / running.share_min;
         Ok(EntryChange {
@@ -118,34 +177,62 @@ impl PathEngine {
         })
     }
 
-    /// Adds `u vᵀ`, both zero off the path of `first`. Leaves `u` and `v` zero.
-    fn update_path(&mut self, first: usize) -> Result<Running, ChangeRefusal> {
-        let mut running = Running { ratio: 1.0, inverse_ratio: 1.0, shift: 0.0, share_min: 1.0 };
+    /// The columns of the path of `first` before `second`, where only one of `u` and `v` is not zero:
+    /// pivots and `y` stay, and of one triangle a single entry a column changes. Returns `τ`.
+    fn update_one_sided(
+        &mut self,
+        side: Side,
+        first: usize,
+        second: usize,
+    ) -> Result<f64, ChangeRefusal> {
         let Self { structure, factor, y, u, v, undo, .. } = self;
-        let mut written =
-            Written { structure, factor, y, u, v, undo, undo_values: 0, undo_columns: 0 };
-        written.check_lengths(first);
-        for part in structure.path(first) {
-            let (mut column, last) = (part.start, part.end - 1);
-            while column <= last {
-                let end = group_end(column, last);
-                // SAFETY: lengths were checked; `column..=end` belong to one run on the path.
-                let outcome = unsafe {
-                    match end - column {
-                        0 => written.group::<1>(column, &mut running),
-                        1 => written.group::<2>(column, &mut running),
-                        2 => written.group::<3>(column, &mut running),
-                        _ => written.group::<4>(column, &mut running),
-                    }
-                };
-                if let Err(refusal) = outcome {
-                    written.put_back(first);
-                    return Err(refusal);
+        let Factor { lower, upper, inverse_pivots, .. } = factor;
+        undo.forget();
+        let (walked, moving, changed, standing) = match side {
+            Side::Row => (lower, u, upper, v[second]),
+            Side::Column => (upper, v, lower, u[second]),
+        };
+        groups::forward_until(structure, walked, moving, first, second);
+        let mut shift = 0.0;
+        for part in structure.path(first).take_while(|part| part.start < second) {
+            let (columns, offset) = structure.tail_of_row(part, second);
+            for column in columns.clone() {
+                let factor = std::mem::take(&mut moving[column]) * inverse_pivots[column];
+                let slot = structure.columns[column].start as usize + offset - column;
+                let value = changed[slot] + factor * standing;
+                // Written so that a NaN is refused.
+                if !(value.abs() <= SIZE_MAX && factor.abs() <= SIZE_MAX) {
+                    return Err(ChangeRefusal::Overflow { row: structure.order[column] as usize });
                 }
-                column = end + 1;
+                undo.entries.push((side, slot as u32, changed[slot]));
+                changed[slot] = value;
+                if side == Side::Column {
+                    shift -= factor * y[column];
+                }
             }
         }
-        Ok(running)
+        Ok(shift)
+    }
+
+    /// Puts back whatever the change has written, and clears `u` and `v`.
+    fn take_back(&mut self, first: usize, second: usize) {
+        let Self { structure, factor, y, u, v, undo, .. } = self;
+        undo.put_back(structure, factor, y, second);
+        for part in structure.path(first) {
+            u[part.clone()].fill(0.0);
+            v[part].fill(0.0);
+        }
+    }
+
+    /// Adds `u vᵀ`, both zero off the path of `first`, and leaves both zero. When it is refused, what was
+    /// written stands in `undo`.
+    fn update_path(&mut self, first: usize, running: &mut Running) -> Result<(), ChangeRefusal> {
+        let Self { structure, factor, y, u, v, undo, .. } = self;
+        let mut written =
+            Written { structure, factor, y, u, v, undo, undo_values: 0, refusal: None };
+        written.check_lengths(first);
+        written.path(first, running);
+        written.refusal.map_or(Ok(()), Err)
     }
 }
 
@@ -156,35 +243,101 @@ impl Written<'_> {
         assert!(self.factor.pivots.len() == n && self.factor.inverse_pivots.len() == n);
         assert!(self.factor.lower.len() == entries && self.factor.upper.len() == entries);
         let path_entries = self.structure.path_entries[first] as usize;
-        assert!(self.undo.values.len() >= 2 * path_entries);
+        assert!(self.undo.values.len() >= 2 * path_entries && self.undo.columns == 0);
     }
 
-    /// Updates the columns `column..column + K`.
+    /// Updates the path of `first`, or what comes before a refusal.
+    #[cfg(target_arch = "x86_64")]
+    fn path(&mut self, first: usize, running: &mut Running) {
+        // SAFETY: lengths were checked, and each is called where the processor has its lanes.
+        unsafe {
+            match is_x86_feature_detected!("avx") {
+                true => self.path_with_avx(first, running),
+                false => self.path_in::<Two, Two>(first, running),
+            }
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn path(&mut self, first: usize, running: &mut Running) {
+        // SAFETY: lengths were checked.
+        unsafe { self.path_in::<f64, f64>(first, running) }
+    }
+
+    /// # Safety
+    /// As [`path_in`](Self::path_in); the processor has AVX.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx")]
+    unsafe fn path_with_avx(&mut self, first: usize, running: &mut Running) {
+        // SAFETY: the caller's promise.
+        unsafe { self.path_in::<Four, Two>(first, running) }
+    }
+
+    /// In lanes `L`, then `H`, then one by one.
+    ///
+    /// # Safety
+    /// [`check_lengths`](Self::check_lengths) was called; the processor has the lanes.
+    #[inline(always)]
+    unsafe fn path_in<L: Lanes, H: Lanes>(&mut self, first: usize, running: &mut Running) {
+        for part in self.structure.path(first) {
+            let (mut column, last) = (part.start, part.end - 1);
+            while column <= last {
+                let end = group_end(column, last);
+                // SAFETY: the caller's promise; `column..=end` belong to one run on the path.
+                let is_done = unsafe {
+                    match end - column {
+                        0 => self.group::<L, H, 1>(column, running),
+                        1 => self.group::<L, H, 2>(column, running),
+                        2 => self.group::<L, H, 3>(column, running),
+                        _ => self.group::<L, H, 4>(column, running),
+                    }
+                };
+                if !is_done {
+                    return;
+                }
+                column = end + 1;
+            }
+        }
+    }
+
+    /// Updates the columns `column..column + K`; where it says no, `refusal` says why.
     ///
     /// # Safety
     /// Lengths are those that [`check_lengths`](Self::check_lengths) checks; the columns belong to one
     /// run on the path that it was called for, and come in order.
     #[inline(always)]
-    unsafe fn group<const K: usize>(
+    unsafe fn group<L: Lanes, H: Lanes, const K: usize>(
         &mut self,
         column: usize,
         running: &mut Running,
-    ) -> Result<(), ChangeRefusal> {
+    ) -> bool {
         // SAFETY: the caller's promise.
-        let columns: [Column; K] =
-            unsafe { std::array::from_fn(|k| *self.structure.columns.get_unchecked(column + k)) };
-        // SAFETY: the caller's promise.
-        let steps = unsafe { self.triangle::<K>(column, &columns, running)? };
-        // SAFETY: the caller's promise.
-        let [u_max, v_max] = unsafe { self.below::<K>(&columns, &steps) };
-        let is_tame = steps.iter().all(|step| {
-            step.lower_factor.abs() * u_max <= SIZE_MAX
-                && step.upper_factor.abs() * v_max <= SIZE_MAX
-        });
-        match is_tame {
-            true => Ok(()),
-            false => Err(ChangeRefusal::Overflow { row: self.structure.order[column] as usize }),
+        unsafe {
+            let columns: [Column; K] =
+                std::array::from_fn(|k| *self.structure.columns.get_unchecked(column + k));
+            let mut steps = Steps::<K>::default();
+            if !self.triangle::<K>(column, &columns, running, &mut steps) {
+                return false;
+            }
+            let [u_max, v_max] = self.below::<L, H, K>(&columns, &steps);
+            let mut largest = 0.0_f64;
+            for k in 0..K {
+                largest = largest.max(steps.lower_factor[k].abs() * u_max);
+                largest = largest.max(steps.upper_factor[k].abs() * v_max);
+            }
+            largest <= SIZE_MAX || self.refuse(column, Why::Overflow)
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&mut self, column: usize, why: Why) -> bool {
+        let row = self.structure.order[column] as usize;
+        self.refusal = Some(match why {
+            Why::Overflow => ChangeRefusal::Overflow { row },
+            Why::Share(share) => ChangeRefusal::VanishingPivot { row, share },
+        });
+        false
     }
 
     /// The scalars of a group and its entries within itself. Writes nothing if a pivot is refused.
@@ -197,9 +350,13 @@ impl Written<'_> {
         column: usize,
         columns: &[Column; K],
         running: &mut Running,
-    ) -> Result<[Step; K], ChangeRefusal> {
-        let mut now = *running;
-        let mut steps = [Step::default(); K];
+        steps: &mut Steps<K>,
+    ) -> bool {
+        let Running { mut ratio, mut inverse_ratio, mut shift, mut share_min } = *running;
+        let mut pivots = [0.0; K];
+        let mut y = [0.0; K];
+        // `u` and `v` at the later columns of the group, after each column.
+        let (mut u_within, mut v_within) = ([[0.0; K]; K], [[0.0; K]; K]);
         // SAFETY: the caller's promise; the slots are those of rows within the group.
         unsafe {
             let mut u: [f64; K] = std::array::from_fn(|k| *self.u.get_unchecked(column + k));
@@ -208,111 +365,92 @@ impl Written<'_> {
                 let (p, q) = (u[k], v[k]);
                 let own = column + k;
                 let inverse_pivot = *self.factor.inverse_pivots.get_unchecked(own);
-                let step = &mut steps[k];
                 let (p_share, q_share) = (p * inverse_pivot, q * inverse_pivot);
                 let term = p_share * q;
-                let ratio = now.ratio + term;
-                let share = ratio.abs() / now.ratio.abs().max(term.abs());
+                let next = ratio + term;
+                let share = next.abs() / ratio.abs().max(term.abs());
                 // Written so that a NaN is refused.
-                let is_sound = share >= PIVOT_SHARE_MIN && p.abs().max(q.abs()) <= SIZE_MAX;
-                if !is_sound {
-                    let row = *self.structure.order.get_unchecked(own) as usize;
-                    return Err(ChangeRefusal::VanishingPivot { row, share });
+                if !(share >= PIVOT_SHARE_MIN && p.abs().max(q.abs()) <= SIZE_MAX) {
+                    return self.refuse(own, Why::Share(share));
                 }
-                let inverse_ratio = 1.0 / ratio;
-                step.p = p;
-                step.q = q;
-                step.lower_factor = q_share * inverse_ratio;
-                step.upper_factor = p_share * inverse_ratio;
-                step.pivot = *self.factor.pivots.get_unchecked(own) * (ratio * now.inverse_ratio);
-                step.y = *self.y.get_unchecked(own) + now.shift * p;
-                let is_ranged = (PIVOT_SIZE_MIN..=1.0 / PIVOT_SIZE_MIN).contains(&step.pivot.abs());
-                if !(is_ranged && step.y.is_finite()) {
-                    let row = *self.structure.order.get_unchecked(own) as usize;
-                    return Err(ChangeRefusal::Overflow { row });
+                pivots[k] = *self.factor.pivots.get_unchecked(own) * (next * inverse_ratio);
+                ratio = next;
+                inverse_ratio = 1.0 / next;
+                share_min = share_min.min(share);
+                (steps.p[k], steps.q[k]) = (p, q);
+                steps.lower_factor[k] = q_share * inverse_ratio;
+                steps.upper_factor[k] = p_share * inverse_ratio;
+                y[k] = *self.y.get_unchecked(own) + shift * p;
+                shift -= steps.lower_factor[k] * y[k];
+                let is_ranged = (PIVOT_SIZE_MIN..=1.0 / PIVOT_SIZE_MIN).contains(&pivots[k].abs());
+                if !(is_ranged && y[k].is_finite()) {
+                    return self.refuse(own, Why::Overflow);
                 }
-                now = Running {
-                    ratio,
-                    inverse_ratio,
-                    shift: now.shift - step.lower_factor * step.y,
-                    share_min: now.share_min.min(share),
-                };
                 for after in k + 1..K {
                     let slot = columns[k].start as usize + (after - k - 1);
                     u[after] -= p * *self.factor.lower.get_unchecked(slot);
                     v[after] -= q * *self.factor.upper.get_unchecked(slot);
-                    step.lower_within[after] = u[after];
-                    step.upper_within[after] = v[after];
+                    (u_within[k][after], v_within[k][after]) = (u[after], v[after]);
                 }
             }
-            self.write_triangle(column, columns, &steps);
-        }
-        *running = now;
-        Ok(steps)
-    }
-
-    /// # Safety
-    /// As [`group`](Self::group).
-    #[inline(always)]
-    unsafe fn write_triangle<const K: usize>(
-        &mut self,
-        column: usize,
-        columns: &[Column; K],
-        steps: &[Step; K],
-    ) {
-        let mut undo_at = self.undo_values;
-        // SAFETY: the caller's promise; the undo values have room for twice the path's entries.
-        unsafe {
-            for (k, step) in steps.iter().enumerate() {
-                let own = column + k;
-                let pivot = self.factor.pivots.get_unchecked_mut(own);
-                let y = self.y.get_unchecked_mut(own);
-                let old = [*pivot, *y];
-                *self.undo.scalars.get_unchecked_mut(self.undo_columns + k) = old;
-                *pivot = step.pivot;
-                *self.factor.inverse_pivots.get_unchecked_mut(own) = 1.0 / step.pivot;
-                *y = step.y;
-                *self.u.get_unchecked_mut(own) = 0.0;
-                *self.v.get_unchecked_mut(own) = 0.0;
+            *running = Running { ratio, inverse_ratio, shift, share_min };
+            let mut undo_at = self.undo_values;
+            for k in 0..K {
+                self.write_scalars(column + k, k, pivots[k], y[k]);
                 let len = columns[k].len as usize;
                 for after in k + 1..K {
                     let offset = after - k - 1;
                     let slot = columns[k].start as usize + offset;
                     let lower = self.factor.lower.get_unchecked_mut(slot);
                     *self.undo.values.get_unchecked_mut(undo_at + offset) = *lower;
-                    *lower += step.lower_factor * step.lower_within[after];
+                    *lower += steps.lower_factor[k] * u_within[k][after];
                     let upper = self.factor.upper.get_unchecked_mut(slot);
                     *self.undo.values.get_unchecked_mut(undo_at + len + offset) = *upper;
-                    *upper += step.upper_factor * step.upper_within[after];
+                    *upper += steps.upper_factor[k] * v_within[k][after];
                 }
                 undo_at += 2 * len;
             }
         }
-        self.undo_columns += K;
+        self.undo.columns += K;
+        true
     }
 
-    /// The rows below a group, two at a time. Returns the largest sizes in `u` and `v` afterwards.
+    /// # Safety
+    /// As [`group`](Self::group); `own` is its column number `k`.
+    #[inline(always)]
+    unsafe fn write_scalars(&mut self, own: usize, k: usize, new_pivot: f64, new_y: f64) {
+        // SAFETY: the caller's promise; the undo scalars have room for the columns of the path.
+        unsafe {
+            let pivot = self.factor.pivots.get_unchecked_mut(own);
+            let y = self.y.get_unchecked_mut(own);
+            *self.undo.scalars.get_unchecked_mut(self.undo.columns + k) = [*pivot, *y];
+            *pivot = new_pivot;
+            *self.factor.inverse_pivots.get_unchecked_mut(own) = 1.0 / new_pivot;
+            *y = new_y;
+            *self.u.get_unchecked_mut(own) = 0.0;
+            *self.v.get_unchecked_mut(own) = 0.0;
+        }
+    }
+
+    /// The rows below a group. Returns the largest sizes in `u` and `v` afterwards.
     ///
     /// # Safety
     /// As [`group`](Self::group).
     #[inline(always)]
-    unsafe fn below<const K: usize>(
+    unsafe fn below<L: Lanes, H: Lanes, const K: usize>(
         &mut self,
         columns: &[Column; K],
-        steps: &[Step; K],
+        steps: &Steps<K>,
     ) -> [f64; 2] {
         let end = columns[K - 1];
         let len = end.len as usize;
         // SAFETY: the caller's promise. The lists of the columns end with these rows, `lower`, `upper`
         // and `undo` are separate arrays, and the undo values have room for the path.
         unsafe {
-            let rows = self.structure.rows.as_ptr().add(end.rows as usize);
             let offset: [usize; K] =
                 std::array::from_fn(|k| columns[k].start as usize + (K - 1 - k));
             let lower = self.factor.lower.as_mut_ptr();
-            let lower: [*mut f64; K] = std::array::from_fn(|k| lower.add(offset[k]));
             let upper = self.factor.upper.as_mut_ptr();
-            let upper: [*mut f64; K] = std::array::from_fn(|k| upper.add(offset[k]));
             let mut undo_at = self.undo_values;
             let undo_values = self.undo.values.as_mut_ptr();
             let undo: [[*mut f64; 2]; K] = std::array::from_fn(|k| {
@@ -322,86 +460,90 @@ impl Written<'_> {
                 [undo_values.add(own), undo_values.add(own + len)]
             });
             self.undo_values = undo_at;
-            let (u, v) = (self.u.as_mut_ptr(), self.v.as_mut_ptr());
-            let mut largest = [Two::both(0.0); 2];
-            let mut at = 0;
-            while at + 2 <= len {
-                let (one, two) = (*rows.add(at) as usize, *rows.add(at + 1) as usize);
-                let mut u_now = Two::gather(u.add(one), u.add(two));
-                let mut v_now = Two::gather(v.add(one), v.add(two));
-                for k in 0..K {
-                    let step = &steps[k];
-                    let old = Two::load(lower[k].add(at));
-                    u_now = u_now.minus(Two::both(step.p).times(old));
-                    old.store(undo[k][0].add(at));
-                    old.plus(Two::both(step.lower_factor).times(u_now)).store(lower[k].add(at));
-                    let old = Two::load(upper[k].add(at));
-                    v_now = v_now.minus(Two::both(step.q).times(old));
-                    old.store(undo[k][1].add(at));
-                    old.plus(Two::both(step.upper_factor).times(v_now)).store(upper[k].add(at));
-                }
-                u_now.scatter(u.add(one), u.add(two));
-                v_now.scatter(v.add(one), v.add(two));
-                largest = [largest[0].larger_sizes(u_now), largest[1].larger_sizes(v_now)];
-                at += 2;
-            }
-            let mut largest = largest.map(|pair| {
-                let [one, two] = pair.numbers();
-                one.max(two)
-            });
-            if at < len {
-                let row = *rows.add(at) as usize;
-                let (mut u_now, mut v_now) = (*u.add(row), *v.add(row));
-                for k in 0..K {
-                    let step = &steps[k];
-                    let old = *lower[k].add(at);
-                    u_now -= step.p * old;
-                    *undo[k][0].add(at) = old;
-                    *lower[k].add(at) = old + step.lower_factor * u_now;
-                    let old = *upper[k].add(at);
-                    v_now -= step.q * old;
-                    *undo[k][1].add(at) = old;
-                    *upper[k].add(at) = old + step.upper_factor * v_now;
-                }
-                (*u.add(row), *v.add(row)) = (u_now, v_now);
-                largest = [largest[0].max(u_now.abs()), largest[1].max(v_now.abs())];
-            }
-            largest
-        }
-    }
-
-    /// Restores the columns updated so far and clears `u` and `v`.
-    fn put_back(&mut self, first: usize) {
-        let columns = self.structure.path(first).flatten().take(self.undo_columns);
-        let mut at = 0;
-        for (column, [pivot, y]) in columns.zip(&self.undo.scalars) {
-            let Column { start, len, .. } = self.structure.columns[column];
-            let (start, len) = (start as usize, len as usize);
-            let old = &self.undo.values[at..at + 2 * len];
-            self.factor.lower[start..start + len].copy_from_slice(&old[..len]);
-            self.factor.upper[start..start + len].copy_from_slice(&old[len..]);
-            at += 2 * len;
-            self.factor.pivots[column] = *pivot;
-            self.factor.inverse_pivots[column] = 1.0 / pivot;
-            self.y[column] = *y;
-        }
-        for part in self.structure.path(first) {
-            self.u[part.clone()].fill(0.0);
-            self.v[part].fill(0.0);
+            let tails = Tails::<K> {
+                rows: self.structure.rows.as_ptr().add(end.rows as usize),
+                u: self.u.as_mut_ptr(),
+                v: self.v.as_mut_ptr(),
+                lower: offset.map(|offset| lower.add(offset)),
+                upper: offset.map(|offset| upper.add(offset)),
+                undo,
+            };
+            let wide = tails.update::<L>(0, len, steps);
+            let whole = len / L::WIDTH * L::WIDTH;
+            let half = tails.update::<H>(whole, len, steps);
+            let whole = whole + (len - whole) / H::WIDTH * H::WIDTH;
+            let rest = tails.update::<f64>(whole, len, steps);
+            [wide[0].max(half[0]).max(rest[0]), wide[1].max(half[1]).max(rest[1])]
         }
     }
 }
 
-/// What one column does to the entries below it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    p: f64,
-    q: f64,
-    lower_factor: f64,
-    upper_factor: f64,
-    pivot: f64,
-    y: f64,
-    /// `u` and `v` at the later columns of the group, after this column.
-    lower_within: [f64; 4],
-    upper_within: [f64; 4],
+/// The entries of a group's columns below it, and where they are kept.
+struct Tails<const K: usize> {
+    rows: *const u32,
+    u: *mut f64,
+    v: *mut f64,
+    lower: [*mut f64; K],
+    upper: [*mut f64; K],
+    undo: [[*mut f64; 2]; K],
+}
+
+impl<const K: usize> Tails<K> {
+    /// Updates as many whole lanes as `from..len` holds; returns the largest sizes in `u` and `v`.
+    ///
+    /// # Safety
+    /// Every pointer reaches over `len` entries, `u` and `v` over the rows; the processor has `L`.
+    #[inline(always)]
+    unsafe fn update<L: Lanes>(&self, from: usize, len: usize, steps: &Steps<K>) -> [f64; 2] {
+        let mut largest = [L::all(0.0); 2];
+        let mut at = from;
+        // SAFETY: the caller's promise.
+        unsafe {
+            while at + L::WIDTH <= len {
+                let rows = self.rows.add(at);
+                let mut u = L::gather(self.u, rows);
+                let mut v = L::gather(self.v, rows);
+                for k in 0..K {
+                    let [lower_undo, upper_undo] = self.undo[k];
+                    let old = L::load(self.lower[k].add(at));
+                    u = u.minus(L::all(steps.p[k]).times(old));
+                    old.store(lower_undo.add(at));
+                    old.plus(L::all(steps.lower_factor[k]).times(u)).store(self.lower[k].add(at));
+                    let old = L::load(self.upper[k].add(at));
+                    v = v.minus(L::all(steps.q[k]).times(old));
+                    old.store(upper_undo.add(at));
+                    old.plus(L::all(steps.upper_factor[k]).times(v)).store(self.upper[k].add(at));
+                }
+                u.scatter(self.u, rows);
+                v.scatter(self.v, rows);
+                largest = [largest[0].larger_sizes(u), largest[1].larger_sizes(v)];
+                at += L::WIDTH;
+            }
+        }
+        [largest[0].largest(), largest[1].largest()]
+    }
+}
+
+/// What the columns of a group do to the entries below them.
+#[derive(Debug, Clone, Copy)]
+struct Steps<const K: usize> {
+    p: [f64; K],
+    q: [f64; K],
+    lower_factor: [f64; K],
+    upper_factor: [f64; K],
+}
+
+impl<const K: usize> Default for Steps<K> {
+    fn default() -> Self {
+        let zeros = [0.0; K];
+        Self { p: zeros, q: zeros, lower_factor: zeros, upper_factor: zeros }
+    }
+}
+
+/// Why a group is refused.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    Overflow,
+    /// So much of a pivot would be left.
+    Share(f64),
 }

@@ -180,6 +180,18 @@ impl Structure {
         Some((start + offset) as usize)
     }
 
+    /// Of a part of a path, the columns before `row`, and the offset of `row` in them: column `c` keeps it
+    /// at `start + offset − c`. `row` is in the fill of the part's first column.
+    pub fn tail_of_row(&self, part: Range<usize>, row: usize) -> (Range<usize>, usize) {
+        let last = part.end - 1;
+        if row <= last {
+            return (part.start..row, row - 1);
+        }
+        let place = self.rows_of(last).binary_search(&(row as u32));
+        let place = place.expect("an entry in the fill stays in it along its path");
+        (part, last + place)
+    }
+
     /// The path of a column to its root, from below: of each run on it, the columns that belong to it.
     #[inline]
     pub fn path(&self, column: usize) -> impl Iterator<Item = Range<usize>> + '_ {
