@@ -9,6 +9,18 @@ use super::level_matrix::UnitMatrix;
 /// by the smoother alone.
 const DOMINATED: f64 = 0.7;
 
+/// From which size on an entry of each row is strong: `least`, or `relative` times the row's largest
+/// entry, whichever is more. One pass.
+///
+/// The second keeps apart what conducts well from what does not on every level, the first keeps hubs, whose
+/// entries are all small, from gathering everything.
+pub(super) fn thresholds(matrix: &UnitMatrix, least: f32, relative: f32) -> Vec<f32> {
+    let largest = |row| {
+        matrix.beside_diagonal(row).fold(0.0_f32, |largest, (_, value)| largest.max(value.abs()))
+    };
+    (0..matrix.rows()).map(|row| least.max(relative * largest(row))).collect()
+}
+
 /// A partition of some of the rows.
 #[derive(Debug)]
 pub(super) struct Aggregates {
@@ -17,25 +29,25 @@ pub(super) struct Aggregates {
     pub count: usize,
 }
 
-/// Aggregates of rows that are joined by entries above `threshold` in size; `v` is the slowest error,
+/// Aggregates of rows that are joined by entries above their row's threshold; `v` is the slowest error,
 /// positive, length n.
 ///
 /// A row whose strong neighbours are all free takes them with it; what is left joins the aggregate of its
 /// strongest neighbour. Rows without strong entries that are not [`DOMINATED`] join their largest entry.
 /// Rows are taken in their order, so the outcome is one. O(entries).
-pub(super) fn aggregate(matrix: &UnitMatrix, v: &[f64], threshold: f32) -> Aggregates {
+pub(super) fn aggregate(matrix: &UnitMatrix, v: &[f64], thresholds: &[f32]) -> Aggregates {
     let n = matrix.rows();
     let mut aggregates = Aggregates { of_row: vec![NONE; n], count: 0 };
-    aggregates.gather_stars(matrix, threshold);
-    aggregates.join_stars(matrix, threshold);
-    aggregates.join_weak(matrix, v, threshold);
+    aggregates.gather_stars(matrix, thresholds);
+    aggregates.join_stars(matrix, thresholds);
+    aggregates.join_weak(matrix, v, thresholds);
     aggregates
 }
 
 impl Aggregates {
     /// Every row whose strong neighbours are free becomes the centre of an aggregate of them.
-    fn gather_stars(&mut self, matrix: &UnitMatrix, threshold: f32) {
-        for row in 0..matrix.rows() {
+    fn gather_stars(&mut self, matrix: &UnitMatrix, thresholds: &[f32]) {
+        for (row, &threshold) in thresholds.iter().enumerate() {
             if self.of_row[row] != NONE {
                 continue;
             }
@@ -60,9 +72,9 @@ impl Aggregates {
 
     /// Free rows join the star of their strongest strong neighbour. Each has one, or it would have become
     /// a centre.
-    fn join_stars(&mut self, matrix: &UnitMatrix, threshold: f32) {
+    fn join_stars(&mut self, matrix: &UnitMatrix, thresholds: &[f32]) {
         let mut joined: Vec<(u32, u32)> = vec![];
-        for row in 0..matrix.rows() {
+        for (row, &threshold) in thresholds.iter().enumerate() {
             if self.of_row[row] != NONE {
                 continue;
             }
@@ -84,8 +96,8 @@ impl Aggregates {
     }
 
     /// Rows with weak entries only, such as those that hang on a hub, join the largest of them.
-    fn join_weak(&mut self, matrix: &UnitMatrix, v: &[f64], threshold: f32) {
-        for row in 0..matrix.rows() {
+    fn join_weak(&mut self, matrix: &UnitMatrix, v: &[f64], thresholds: &[f32]) {
+        for (row, &threshold) in thresholds.iter().enumerate() {
             if self.of_row[row] != NONE {
                 continue;
             }

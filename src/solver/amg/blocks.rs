@@ -9,7 +9,7 @@ use super::memory::Ledger;
 use super::refusal::AmgRefusal;
 
 /// Rows in a block.
-const BLOCK: usize = 4_096;
+const BLOCK: usize = 1_024;
 
 /// Blocks that are computed before the memory of the next ones is asked for.
 const WAVE: usize = 4;
@@ -42,13 +42,18 @@ struct Mark {
 /// What one thread computes blocks with.
 struct Desk<T> {
     marks: Vec<Mark>,
-    draft: Block<T>,
+    cols: Vec<u32>,
+    values: Vec<T>,
 }
 
-/// Adds up rows of a block.
+/// Adds up the rows of a block.
 pub(super) struct RowSum<'a, T> {
     marks: &'a mut [Mark],
-    block: &'a mut Block<T>,
+    cols: &'a mut [u32],
+    values: &'a mut [T],
+    /// Where the present row starts and ends.
+    start: usize,
+    end: usize,
     row: u32,
 }
 
@@ -58,22 +63,23 @@ impl<T: Copy + std::ops::AddAssign> RowSum<'_, T> {
     pub fn add(&mut self, col: u32, value: T) {
         let mark = &mut self.marks[col as usize];
         if mark.row == self.row {
-            self.block.values[mark.at as usize] += value;
+            self.values[mark.at as usize] += value;
         } else {
-            *mark = Mark { row: self.row, at: self.block.cols.len() as u32 };
-            self.block.cols.push(col);
-            self.block.values.push(value);
+            *mark = Mark { row: self.row, at: self.end as u32 };
+            self.cols[self.end] = col;
+            self.values[self.end] = value;
+            self.end += 1;
         }
     }
 
     /// Columns and values of the present row so far.
     pub fn present(&mut self) -> (&mut [u32], &mut [T]) {
-        let start = self.block.pointers.last().map_or(0, |&start| start as usize);
-        (&mut self.block.cols[start..], &mut self.block.values[start..])
+        let range = self.start..self.end;
+        (&mut self.cols[range.clone()], &mut self.values[range])
     }
 }
 
-impl<T: Copy + Send + Sync + std::ops::AddAssign> Blocks<T> {
+impl<T: Copy + Default + Send + Sync + std::ops::AddAssign> Blocks<T> {
     /// `rows` rows of a matrix with `cols` columns: `add_row(i, sum)` adds the entries of row `i`, of
     /// which there are at most `entries_max(i)`. `check_entries` is shown now and then how many there are.
     ///
@@ -98,17 +104,27 @@ impl<T: Copy + Send + Sync + std::ops::AddAssign> Blocks<T> {
                 .step_by(BLOCK)
                 .map(|start| start..rows.min(start + BLOCK))
                 .collect();
-            let bound = |range: &Range<usize>| -> u64 {
-                let entries: u64 = range.clone().map(|row| entries_max(row).min(cols) as u64).sum();
-                entries * (4 + size_of::<T>() as u64) + 4 * (range.len() as u64 + 1)
+            let bound = |range: &Range<usize>| -> Vec<u32> {
+                range.clone().map(|row| entries_max(row).min(cols) as u32).collect()
             };
-            let bound_bytes: u64 = ranges.par_iter().map(bound).sum();
+            let bounds: Vec<Vec<u32>> = ranges.par_iter().map(bound).collect();
+            let totals = || bounds.iter().map(|rows| total(rows));
+            // The blocks are no larger than their bounds; each desk drafts one at a time.
+            let entries_max: usize = totals().sum();
+            let draft_max = threads * totals().max().unwrap_or(0);
+            let bound_bytes = (4 + size_of::<T>() as u64) * (entries_max + draft_max) as u64
+                + 4 * (ranges.len() * (BLOCK + 1)) as u64;
             ledger.take(bound_bytes)?;
+            let share = ranges.len().div_ceil(threads);
             let computed: Vec<Vec<Block<T>>> = desks
                 .par_iter_mut()
-                .zip(ranges.par_chunks(ranges.len().div_ceil(threads)))
-                .map(|(desk, ranges)| {
-                    ranges.iter().map(|range| desk.compute(range.clone(), &add_row)).collect()
+                .zip(ranges.par_chunks(share))
+                .zip(bounds.par_chunks(share))
+                .map(|((desk, ranges), bounds)| {
+                    let blocks = ranges.iter().zip(bounds);
+                    blocks
+                        .map(|(range, bounds)| desk.compute(range.clone(), bounds, &add_row))
+                        .collect()
                 })
                 .collect();
             let done = blocks.len();
@@ -147,34 +163,47 @@ impl<T: Copy> Blocks<T> {
     }
 }
 
-impl<T: Copy + std::ops::AddAssign> Desk<T> {
+impl<T: Copy + Default + std::ops::AddAssign> Desk<T> {
     fn new(cols: usize) -> Self {
-        let draft = Block { pointers: vec![], cols: vec![], values: vec![] };
-        Self { marks: vec![Mark { row: NONE, at: 0 }; cols], draft }
+        Self { marks: vec![Mark { row: NONE, at: 0 }; cols], cols: vec![], values: vec![] }
     }
 
+    /// Computes the rows of `range`, which have at most `bounds` entries each.
     fn compute(
         &mut self,
         range: Range<usize>,
+        bounds: &[u32],
         add_row: &impl Fn(usize, &mut RowSum<'_, T>),
     ) -> Block<T> {
-        let Self { marks, draft } = self;
-        draft.pointers.clear();
-        draft.cols.clear();
-        draft.values.clear();
-        draft.pointers.push(0);
-        for row in range {
-            let mut sum = RowSum { marks, block: draft, row: row as u32 };
+        let entries_max = total(bounds);
+        let mut pointers = Vec::with_capacity(range.len() + 1);
+        pointers.push(0);
+        let mut end = 0;
+        for (row, &bound) in range.zip(bounds) {
+            self.make_room(end + bound as usize, entries_max);
+            let Self { marks, cols, values } = self;
+            let mut sum = RowSum { marks, cols, values, start: end, end, row: row as u32 };
             add_row(row, &mut sum);
-            draft.pointers.push(draft.cols.len() as u32);
+            end = sum.end;
+            pointers.push(end as u32);
         }
-        // Exactly as large as needed; the draft keeps its room for the next block.
-        Block {
-            pointers: draft.pointers.clone(),
-            cols: draft.cols.clone(),
-            values: draft.values.clone(),
+        // Exactly as large as needed; the desk keeps its room for the next block.
+        Block { pointers, cols: self.cols[..end].to_vec(), values: self.values[..end].to_vec() }
+    }
+
+    /// Sees to room for `needed` entries, but never for more than `entries_max` because of it.
+    #[inline(always)]
+    fn make_room(&mut self, needed: usize, entries_max: usize) {
+        if self.cols.len() < needed {
+            let length = (2 * needed).min(entries_max);
+            self.cols.resize(length, 0);
+            self.values.resize(length, T::default());
         }
     }
+}
+
+fn total(bounds: &[u32]) -> usize {
+    bounds.iter().map(|&bound| bound as usize).sum()
 }
 
 impl<T> Block<T> {

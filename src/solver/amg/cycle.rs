@@ -2,8 +2,8 @@
 
 use crate::solver::kernel::prefetch;
 
-use super::level_matrix::{Triangle, UnitMatrix};
-use super::prolongation::Prolongation;
+use super::level_matrix::{SparseRows, UnitMatrix};
+use super::prolongation::Transfer;
 
 /// How many entries ahead a pass asks for its matrix; see `kernel::prefetch_entries`.
 const AHEAD: usize = 256;
@@ -35,43 +35,44 @@ pub(super) fn sweep_forward(matrix: &UnitMatrix, mut b: impl FnMut(usize) -> f32
     }
 }
 
-/// `coarse = Pᵀ (b − A x)` after [`sweep_forward`], where `b − A x = −U x`. One pass over `U` and `P`.
-pub(super) fn restrict_residual(
-    matrix: &UnitMatrix,
-    prolongation: &Prolongation,
-    x: &[f32],
-    coarse: &mut [f32],
-) {
+/// `r = b − A x` after [`sweep_forward`], which is `−U x`. One pass over `U`.
+pub(super) fn residual(matrix: &UnitMatrix, x: &[f32], r: &mut [f32]) {
     let n = matrix.rows();
-    assert!(x.len() == n && prolongation.pointers.len() == n + 1);
+    assert!(x.len() == n && r.len() == n);
     let upper = &matrix.upper;
-    coarse.fill(0.0);
-    for i in 0..n {
+    for (i, r) in r.iter_mut().enumerate() {
         // SAFETY: `i < n`, columns are below n.
-        let residual = unsafe {
+        *r = unsafe {
             let (start, end) = upper.range::<1>(i);
             -upper.sum(start, end, x)
         };
-        let (cols, values) = prolongation.row(i);
-        prefetch(&prolongation.cols, prolongation.pointers[i] as usize + AHEAD);
-        prefetch(&prolongation.values, prolongation.pointers[i] as usize + AHEAD);
-        for (&col, value) in cols.iter().zip(values) {
-            coarse[col as usize] += value * residual;
-        }
+    }
+}
+
+/// `coarse = Qᵀ r`.
+pub(super) fn restrict(averaging: &Transfer, r: &[f32], coarse: &mut [f32]) {
+    assert!(r.len() == averaging.fine_rows && coarse.len() == averaging.rows.count());
+    for (row, coarse) in coarse.iter_mut().enumerate() {
+        // SAFETY: the row exists, and its columns are below the number of fine rows, the length of `r`.
+        *coarse = unsafe {
+            let (start, end) = averaging.rows.range::<1>(row);
+            averaging.rows.sum(start, end, r)
+        };
     }
 }
 
 /// `x += P e`.
-pub(super) fn prolong(prolongation: &Prolongation, e: &[f32], x: &mut [f32]) {
-    for (row, x) in x.iter_mut().enumerate() {
-        let (cols, values) = prolongation.row(row);
-        prefetch(&prolongation.cols, prolongation.pointers[row] as usize + AHEAD);
-        prefetch(&prolongation.values, prolongation.pointers[row] as usize + AHEAD);
-        let mut sum = *x;
-        for (&col, value) in cols.iter().zip(values) {
-            sum += value * e[col as usize];
+pub(super) fn prolong(prolongation: &Transfer, e: &[f32], x: &mut [f32]) {
+    assert!(x.len() == prolongation.fine_rows && e.len() == prolongation.rows.count());
+    let rows = &prolongation.rows;
+    for (row, e) in e.iter().enumerate() {
+        // SAFETY: as in `restrict`.
+        unsafe {
+            let (start, end) = rows.range::<1>(row);
+            for at in start..end {
+                *x.get_unchecked_mut(rows.col(at)) += rows.value(at) * e;
+            }
         }
-        *x = sum;
     }
 }
 
@@ -108,10 +109,17 @@ pub(super) fn sweep_backward(
 /// `value`, or 0 where it is [`NEGLIGIBLE`].
 #[inline(always)]
 fn settled(value: f32) -> f32 {
-    if value.abs() < NEGLIGIBLE { 0.0 } else { value }
+    // A jump, which is nearly always guessed right; a selection would lengthen the chain from row to row.
+    if value.abs() < NEGLIGIBLE { nothing() } else { value }
 }
 
-impl Triangle {
+#[cold]
+#[inline(never)]
+fn nothing() -> f32 {
+    0.0
+}
+
+impl SparseRows {
     /// Where row `i` lies; asks for the entries that a pass in `DIRECTION` comes to later.
     ///
     /// # Safety

@@ -1,9 +1,9 @@
 //! The matrix of the coarse level, `Qᵀ A P`, with `Q = P` for a symmetric `A`.
 
 use super::blocks::Blocks;
-use super::level_matrix::{UnitMatrix, transposed};
+use super::level_matrix::{SparseRows, UnitMatrix};
 use super::memory::Ledger;
-use super::prolongation::Prolongation;
+use super::prolongation::Transfer;
 use super::refusal::AmgRefusal;
 
 /// Columns of a short row are sorted by insertion.
@@ -16,8 +16,8 @@ const SHORT: usize = 48;
 /// [`AmgRefusal::OutOfMemoryBudget`]; what `check_entries` says to the entries of the product so far.
 pub(super) fn triple_product(
     matrix: &UnitMatrix,
-    averaging: &Prolongation,
-    prolongation: &Prolongation,
+    averaging: &Transfer,
+    prolongation: &SparseRows,
     coarse_rows: usize,
     ledger: &mut Ledger,
     check_entries: impl Fn(u64) -> Result<(), AmgRefusal>,
@@ -42,11 +42,7 @@ pub(super) fn triple_product(
         },
         |_| Ok(()),
     )?;
-    let restriction_bytes = Prolongation::bytes_of(coarse_rows, averaging.cols.len());
-    ledger.take(restriction_bytes)?;
-    let (pointers, cols, values) =
-        transposed(&averaging.pointers, &averaging.cols, &averaging.values, coarse_rows);
-    let restriction = Prolongation { pointers, cols, values };
+    let restriction = &averaging.rows;
     let coarse = Blocks::<f64>::compute(
         coarse_rows,
         coarse_rows,
@@ -65,7 +61,7 @@ pub(super) fn triple_product(
         },
         check_entries,
     )?;
-    ledger.give_back(product.bytes() + restriction_bytes);
+    ledger.give_back(product.bytes());
     Ok(coarse)
 }
 

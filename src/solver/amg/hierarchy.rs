@@ -4,18 +4,21 @@ use crate::solver::huge_pages;
 use crate::solver::outcome::Work;
 use crate::solver::system::Rows;
 
-use super::aggregation::aggregate;
+use super::aggregation::{aggregate, thresholds};
 use super::coarsest::DenseFactor;
 use super::cycle;
 use super::galerkin::triple_product;
-use super::level_matrix::UnitMatrix;
+use super::level_matrix::{SparseRows, UnitMatrix};
 use super::memory::Ledger;
-use super::prolongation::Prolongation;
+use super::prolongation::Transfer;
 use super::refusal::AmgRefusal;
 
 /// Entries above this size, beside a unit diagonal, are strong on level 0; half of it on the next, and so
 /// on, because aggregation makes entries more alike.
 const STRENGTH: f32 = 0.08;
+
+const RELATIVE: f32 = 0.25;
+const RELATIVE_GENERAL: f32 = 0.05;
 
 /// The same for a matrix that is not symmetric: what a wind weakens in its face still counts.
 const STRENGTH_GENERAL: f32 = 0.04;
@@ -49,6 +52,8 @@ pub struct Hierarchy {
     /// `diag(A)^(−1/2)`, length n.
     scale: Vec<f64>,
     levels: Vec<Level>,
+    /// Scratch of the length of the largest level.
+    residual: Vec<f32>,
     /// What follows the last level, unless its rows are solved by smoothing alone.
     coarsest: Option<DenseFactor>,
     coarsest_b: Vec<f32>,
@@ -62,11 +67,18 @@ pub struct Hierarchy {
 struct Level {
     matrix: UnitMatrix,
     /// To this level from the next.
-    prolongation: Prolongation,
-    /// `Q`, whose transpose leads to the next level; the prolongation where there is none.
-    averaging: Option<Prolongation>,
+    /// None where no level follows.
+    transfers: Option<Transfers>,
     b: Vec<f32>,
     x: Vec<f32>,
+}
+
+/// The ways between a level and the next.
+#[derive(Debug)]
+struct Transfers {
+    prolongation: Transfer,
+    /// `Q`, whose transpose leads down; the prolongation for a symmetric matrix.
+    averaging: Option<Transfer>,
 }
 
 impl Hierarchy {
@@ -87,9 +99,9 @@ impl Hierarchy {
         let mut v: Vec<f64> = scale.iter().map(|scale| 1.0 / scale).collect();
         let mut sizes = vec![LevelSize::of(&matrix)];
         let entries_max = COMPLEXITY_MAX * matrix.entries() as u64;
-        let strength = match symmetry {
-            Symmetry::Symmetric => STRENGTH,
-            Symmetry::General => STRENGTH_GENERAL,
+        let (strength, relative) = match symmetry {
+            Symmetry::Symmetric => (STRENGTH, RELATIVE),
+            Symmetry::General => (STRENGTH_GENERAL, RELATIVE_GENERAL),
         };
         let mut levels = vec![];
         let coarsest = loop {
@@ -102,26 +114,31 @@ impl Hierarchy {
                 break Some(factor);
             }
             let threshold = strength * 0.5_f32.powi(number as i32);
-            ledger.take(4 * matrix.rows() as u64)?;
-            let aggregates = aggregate(&matrix, &v, threshold);
+            ledger.take(8 * matrix.rows() as u64)?;
+            let thresholds = thresholds(&matrix, threshold, relative);
+            let aggregates = aggregate(&matrix, &v, &thresholds);
             if aggregates.count == 0 {
-                levels.push(Level::new(matrix, Prolongation::default(), None, &mut ledger)?);
+                levels.push(Level::new(matrix, None, &mut ledger)?);
                 break None;
             }
-            let (mut prolongation, coarse_v) =
-                Prolongation::smoothed(&matrix, &aggregates, &v, threshold, &mut ledger)?;
+            let coarse_rows = aggregates.count;
+            let smoothed = |matrix: &UnitMatrix, ledger: &mut Ledger| {
+                let (by_rows, coarse_v) =
+                    SparseRows::smoothed(matrix, &aggregates, &v, &thresholds, ledger)?;
+                let bytes = SparseRows::bytes(coarse_rows, by_rows.cols.len());
+                ledger.take(bytes)?;
+                let transfer = Transfer::of(&by_rows, coarse_rows);
+                Ok::<_, AmgRefusal>((transfer, by_rows, coarse_v))
+            };
+            let (mut prolongation, by_rows, coarse_v) = smoothed(&matrix, &mut ledger)?;
+            let by_rows_bytes = SparseRows::bytes(by_rows.count(), by_rows.cols.len());
             let mut averaging = match symmetry {
                 Symmetry::Symmetric => None,
                 Symmetry::General => {
                     let transposed = matrix.transposed(&mut ledger)?;
-                    let (averaging, _) = Prolongation::smoothed(
-                        &transposed,
-                        &aggregates,
-                        &v,
-                        threshold,
-                        &mut ledger,
-                    )?;
-                    ledger.give_back(transposed.bytes() + 8 * aggregates.count as u64);
+                    let (averaging, by_rows, coarse_v) = smoothed(&transposed, &mut ledger)?;
+                    ledger.give_back(transposed.bytes() + 8 * coarse_v.len() as u64);
+                    ledger.give_back(SparseRows::bytes(by_rows.count(), by_rows.cols.len()));
                     Some(averaging)
                 }
             };
@@ -136,12 +153,14 @@ impl Hierarchy {
             let product = triple_product(
                 &matrix,
                 averaging.as_ref().unwrap_or(&prolongation),
-                &prolongation,
-                aggregates.count,
+                &by_rows,
+                coarse_rows,
                 &mut ledger,
                 check,
             )?;
-            ledger.give_back(4 * matrix.rows() as u64 + 8 * v.len() as u64);
+            drop(by_rows);
+            ledger.give_back(by_rows_bytes);
+            ledger.give_back(16 * matrix.rows() as u64);
             let (coarse, coarse_scale) =
                 UnitMatrix::of_product(&product, aggregates.count, number + 1, &mut ledger)?;
             ledger.give_back(product.bytes() + 8 * coarse_scale.len() as u64);
@@ -151,7 +170,8 @@ impl Hierarchy {
             }
             v = std::iter::zip(coarse_v, coarse_scale).map(|(v, scale)| v / scale).collect();
             sizes.push(LevelSize::of(&coarse));
-            levels.push(Level::new(matrix, prolongation, averaging, &mut ledger)?);
+            let transfers = Some(Transfers { prolongation, averaging });
+            levels.push(Level::new(matrix, transfers, &mut ledger)?);
             matrix = coarse;
         };
         let coarsest_rows = match &coarsest {
@@ -159,9 +179,12 @@ impl Hierarchy {
             None => 0,
         };
         ledger.give_back(8 * v.len() as u64);
+        let longest = levels.first().map_or(0, |level: &Level| level.x.len());
+        ledger.take(4 * longest as u64)?;
         Ok(Self {
             scale,
             levels,
+            residual: huge_pages::filled(0.0, longest),
             coarsest,
             coarsest_b: vec![0.0; coarsest_rows],
             coarsest_x: vec![0.0; coarsest_rows],
@@ -169,6 +192,12 @@ impl Hierarchy {
             memory_bytes: ledger.held_bytes(),
             peak_bytes: ledger.peak_bytes(),
         })
+    }
+
+    /// What a set-up will hold at its peak for a matrix of a grid or a similar graph with so many entries;
+    /// other graphs may need more, up to the limit given to [`build`](Self::build), or be refused.
+    pub fn predicted_peak_bytes(nonzeros: u64) -> u64 {
+        nonzeros.saturating_mul(96).saturating_add(1 << 20)
     }
 
     /// `z = M⁻¹ r`; both of length n. Linear in `r` up to the rounding of f32, whatever the size of `r`.
@@ -184,7 +213,7 @@ impl Hierarchy {
             return z.fill(f64::NAN);
         }
         let (down, up) = powers_of_two(largest);
-        let Self { scale, levels, coarsest, coarsest_b, coarsest_x, .. } = self;
+        let Self { scale, levels, residual, coarsest, coarsest_b, coarsest_x, .. } = self;
         let input = |i: usize| (r[i] * scale[i] * down) as f32;
         if levels.is_empty() {
             for (i, b) in coarsest_b.iter_mut().enumerate() {
@@ -193,7 +222,7 @@ impl Hierarchy {
         }
         for number in 0..levels.len() {
             let (above, below) = levels.split_at_mut(number + 1);
-            let Level { matrix, prolongation, averaging, b, x } = &mut above[number];
+            let Level { matrix, transfers, b, x } = &mut above[number];
             match number {
                 0 => {
                     let load = |i: usize| {
@@ -205,9 +234,10 @@ impl Hierarchy {
                 _ => cycle::sweep_forward(matrix, |i| b[i], x),
             }
             let coarse_b = below.first_mut().map_or(&mut *coarsest_b, |next| &mut next.b);
-            if !coarse_b.is_empty() {
-                let averaging = averaging.as_ref().unwrap_or(prolongation);
-                cycle::restrict_residual(matrix, averaging, x, coarse_b);
+            if let Some(Transfers { prolongation, averaging }) = transfers {
+                let residual = &mut residual[..x.len()];
+                cycle::residual(matrix, x, residual);
+                cycle::restrict(averaging.as_ref().unwrap_or(prolongation), residual, coarse_b);
             }
         }
         if let Some(factor) = coarsest {
@@ -215,10 +245,10 @@ impl Hierarchy {
         }
         for number in (0..levels.len()).rev() {
             let (above, below) = levels.split_at_mut(number + 1);
-            let Level { matrix, prolongation, b, x, .. } = &mut above[number];
+            let Level { matrix, transfers, b, x } = &mut above[number];
             let coarse_x = below.first().map_or(&*coarsest_x, |next| &next.x);
-            if !coarse_x.is_empty() {
-                cycle::prolong(prolongation, coarse_x, x);
+            if let Some(transfers) = transfers {
+                cycle::prolong(&transfers.prolongation, coarse_x, x);
             }
             match number {
                 0 => cycle::sweep_backward(matrix, b, x, |i, x| {
@@ -252,7 +282,10 @@ impl Hierarchy {
 
     /// The work of one [`apply`](Self::apply).
     pub fn apply_work(&self) -> Work {
-        let level = |level: &Level| 2 * (level.matrix.entries() + level.prolongation.cols.len());
+        let level = |level: &Level| {
+            let transfers = level.transfers.as_ref();
+            2 * level.matrix.entries() + transfers.map_or(0, Transfers::entries)
+        };
         let entries: usize = self.levels.iter().map(level).sum();
         let entries = (entries + self.coarsest_b.len().pow(2) + 2 * self.scale.len()) as u64;
         Work { nonzeros: entries, flops: 2 * entries }
@@ -272,14 +305,21 @@ impl Hierarchy {
 impl Level {
     fn new(
         matrix: UnitMatrix,
-        prolongation: Prolongation,
-        averaging: Option<Prolongation>,
+        transfers: Option<Transfers>,
         ledger: &mut Ledger,
     ) -> Result<Self, AmgRefusal> {
         let n = matrix.rows();
         ledger.take(8 * n as u64)?;
         let (b, x) = (huge_pages::filled(0.0, n), huge_pages::filled(0.0, n));
-        Ok(Self { matrix, prolongation, averaging, b, x })
+        Ok(Self { matrix, transfers, b, x })
+    }
+}
+
+impl Transfers {
+    /// Entries that a cycle reads.
+    fn entries(&self) -> usize {
+        let down = self.averaging.as_ref().unwrap_or(&self.prolongation);
+        self.prolongation.rows.cols.len() + down.rows.cols.len()
     }
 }
 

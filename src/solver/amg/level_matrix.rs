@@ -25,32 +25,56 @@ const DEFINITE_MAX: f64 = 1.0 + 1e-12;
 /// Positive entries beyond this share of the weight off the diagonal make constants useless.
 const POSITIVE_SHARE_MAX: f64 = 0.3;
 
-/// Strict triangle in compressed rows, columns ascending.
+/// Compressed rows in f32.
 #[derive(Debug, Default)]
-pub(super) struct Triangle {
+pub(super) struct SparseRows {
     pub pointers: Vec<u32>,
     pub cols: Vec<u32>,
     pub values: Vec<f32>,
 }
 
-/// `I + L + U`, n by n.
+/// `I + L + U`, n by n; columns ascend in the triangles.
 #[derive(Debug)]
 pub(super) struct UnitMatrix {
-    pub lower: Triangle,
-    pub upper: Triangle,
+    pub lower: SparseRows,
+    pub upper: SparseRows,
 }
 
-impl Triangle {
+impl SparseRows {
     fn with_room(rows: usize, entries: usize) -> Self {
         let mut pointers = Vec::with_capacity(rows + 1);
         pointers.push(0);
         Self { pointers, cols: huge_pages::room(entries), values: huge_pages::room(entries) }
     }
 
-    fn transposed(&self) -> Self {
-        let rows = self.pointers.len() - 1;
-        let (pointers, cols, values) = transposed(&self.pointers, &self.cols, &self.values, rows);
+    /// The transpose of a matrix with `cols_count` columns; columns ascend in its rows.
+    pub fn transposed(&self, cols_count: usize) -> Self {
+        let mut pointers = vec![0_u32; cols_count + 1];
+        for &col in &self.cols {
+            pointers[col as usize + 1] += 1;
+        }
+        for at in 0..cols_count {
+            pointers[at + 1] += pointers[at];
+        }
+        let mut next = pointers.clone();
+        let entries = self.cols.len();
+        let mut cols = huge_pages::filled(0_u32, entries);
+        let mut values = huge_pages::filled(0.0_f32, entries);
+        for row in 0..self.count() {
+            let (found, factors) = self.row(row);
+            for (&col, &factor) in found.iter().zip(factors) {
+                let to = &mut next[col as usize];
+                cols[*to as usize] = row as u32;
+                values[*to as usize] = factor;
+                *to += 1;
+            }
+        }
         Self { pointers, cols, values }
+    }
+
+    /// Rows.
+    pub fn count(&self) -> usize {
+        self.pointers.len() - 1
     }
 
     #[inline(always)]
@@ -70,7 +94,8 @@ impl Triangle {
         (&self.cols[range.clone()], &self.values[range])
     }
 
-    fn bytes(rows: usize, entries: usize) -> u64 {
+    /// Bytes of so many rows and entries.
+    pub fn bytes(rows: usize, entries: usize) -> u64 {
         8 * entries as u64 + 4 * (rows as u64 + 1)
     }
 }
@@ -99,9 +124,9 @@ impl UnitMatrix {
         }
         let lower: usize = (0..n).map(|row| left_of_diagonal(rows.cols(row), row)).sum();
         let upper = rows.values.len() - n - lower;
-        ledger.take(Triangle::bytes(n, lower) + Triangle::bytes(n, upper))?;
+        ledger.take(SparseRows::bytes(n, lower) + SparseRows::bytes(n, upper))?;
         let mut matrix =
-            Self { lower: Triangle::with_room(n, lower), upper: Triangle::with_room(n, upper) };
+            Self { lower: SparseRows::with_room(n, lower), upper: SparseRows::with_room(n, upper) };
         let limit = match symmetry {
             Symmetry::Symmetric => DEFINITE_MAX,
             Symmetry::General => GENERAL_MAX,
@@ -117,7 +142,7 @@ impl UnitMatrix {
                 if scaled.abs() < TINY {
                     continue;
                 }
-                if !(scaled.abs() <= limit) {
+                if scaled.is_nan() || scaled.abs() > limit {
                     let (col, ratio) = (col as usize, scaled.abs());
                     return Err(AmgRefusal::OffDiagonal { row, col, ratio, limit });
                 }
@@ -161,9 +186,9 @@ impl UnitMatrix {
             scale.push(1.0 / pivot.sqrt());
         }
         let upper = product.entries() - n - lower;
-        ledger.take(Triangle::bytes(n, lower) + Triangle::bytes(n, upper))?;
+        ledger.take(SparseRows::bytes(n, lower) + SparseRows::bytes(n, upper))?;
         let mut matrix =
-            Self { lower: Triangle::with_room(n, lower), upper: Triangle::with_room(n, upper) };
+            Self { lower: SparseRows::with_room(n, lower), upper: SparseRows::with_room(n, upper) };
         for row in 0..n {
             let (cols, values) = product.row(row);
             for (&col, &value) in cols.iter().zip(values) {
@@ -171,7 +196,7 @@ impl UnitMatrix {
                 if col as usize == row || scaled.abs() < TINY {
                     continue;
                 }
-                if !(scaled.abs() <= GENERAL_MAX) {
+                if scaled.is_nan() || scaled.abs() > GENERAL_MAX {
                     return Err(AmgRefusal::Indefinite {
                         level,
                         row,
@@ -205,7 +230,8 @@ impl UnitMatrix {
     /// [`AmgRefusal::OutOfMemoryBudget`].
     pub fn transposed(&self, ledger: &mut Ledger) -> Result<Self, AmgRefusal> {
         ledger.take(self.bytes())?;
-        Ok(Self { lower: self.upper.transposed(), upper: self.lower.transposed() })
+        let n = self.rows();
+        Ok(Self { lower: self.upper.transposed(n), upper: self.lower.transposed(n) })
     }
 
     /// n.
@@ -221,7 +247,7 @@ impl UnitMatrix {
     /// Entries of one row with the diagonal.
     #[inline(always)]
     pub fn row_entries(&self, row: usize) -> usize {
-        let count = |triangle: &Triangle| triangle.pointers[row + 1] - triangle.pointers[row];
+        let count = |triangle: &SparseRows| triangle.pointers[row + 1] - triangle.pointers[row];
         1 + (count(&self.lower) + count(&self.upper)) as usize
     }
 
@@ -236,7 +262,8 @@ impl UnitMatrix {
     /// Bytes that [`scaled`](Self::scaled) and [`of_product`](Self::of_product) counted, without the
     /// scaling.
     pub fn bytes(&self) -> u64 {
-        let triangle = |triangle: &Triangle| Triangle::bytes(self.rows(), triangle.cols.capacity());
+        let triangle =
+            |triangle: &SparseRows| SparseRows::bytes(self.rows(), triangle.cols.capacity());
         triangle(&self.lower) + triangle(&self.upper)
     }
 }
@@ -248,31 +275,4 @@ fn left_of_diagonal(cols: &[u32], row: usize) -> usize {
         true => cols.iter().map(|&col| usize::from((col as usize) < row)).sum(),
         false => cols.partition_point(|&col| (col as usize) < row),
     }
-}
-
-/// Compressed rows of the transpose, which has `cols_count` rows, columns ascending.
-pub(super) fn transposed(
-    pointers: &[u32],
-    cols: &[u32],
-    values: &[f32],
-    cols_count: usize,
-) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
-    let mut starts = vec![0_u32; cols_count + 1];
-    for &col in cols {
-        starts[col as usize + 1] += 1;
-    }
-    for at in 0..cols_count {
-        starts[at + 1] += starts[at];
-    }
-    let mut next = starts.clone();
-    let (mut rows_found, mut values_found) = (vec![0_u32; cols.len()], vec![0.0_f32; cols.len()]);
-    for row in 0..pointers.len() - 1 {
-        for at in pointers[row] as usize..pointers[row + 1] as usize {
-            let to = &mut next[cols[at] as usize];
-            rows_found[*to as usize] = row as u32;
-            values_found[*to as usize] = values[at];
-            *to += 1;
-        }
-    }
-    (starts, rows_found, values_found)
 }

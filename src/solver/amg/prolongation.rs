@@ -4,7 +4,7 @@ use crate::solver::huge_pages;
 
 use super::aggregation::Aggregates;
 use super::blocks::{Blocks, NONE};
-use super::level_matrix::UnitMatrix;
+use super::level_matrix::{SparseRows, UnitMatrix};
 use super::memory::Ledger;
 use super::refusal::AmgRefusal;
 
@@ -15,12 +15,13 @@ const DAMPING: f64 = 4.0 / 3.0;
 /// such as hubs, are smoothed less: smoothing them in full would fill the coarse matrix.
 const FILTERED_DIAGONAL_MIN: f64 = 0.3;
 
-/// `P`, n by coarse n, in compressed rows; columns in the order in which they first occurred.
+/// `P`, n by coarse n, by columns: row `j` of `rows` is column `j` of `P`. Rows of `P` are too short and
+/// too uneven to be run through fast.
 #[derive(Debug, Default)]
-pub(super) struct Prolongation {
-    pub pointers: Vec<u32>,
-    pub cols: Vec<u32>,
-    pub values: Vec<f32>,
+pub(super) struct Transfer {
+    pub rows: SparseRows,
+    /// n.
+    pub fine_rows: usize,
 }
 
 /// Where the slowest error lies on the coarse level, and the tentative prolongator that says so.
@@ -32,7 +33,24 @@ struct Tentative {
     coarse: Vec<f64>,
 }
 
-impl Prolongation {
+impl Transfer {
+    /// `P` by columns, once its rows are no longer needed.
+    pub fn of(by_rows: &SparseRows, coarse_rows: usize) -> Self {
+        Self { rows: by_rows.transposed(coarse_rows), fine_rows: by_rows.count() }
+    }
+
+    /// Multiplies column `j` of `P` by `scale[j]`.
+    pub fn scale_columns(&mut self, scale: &[f64]) {
+        for (j, scale) in scale.iter().enumerate() {
+            let range = self.rows.pointers[j] as usize..self.rows.pointers[j + 1] as usize;
+            for value in &mut self.rows.values[range] {
+                *value = (f64::from(*value) * scale) as f32;
+            }
+        }
+    }
+}
+
+impl SparseRows {
     /// `P = (I − Ω D_F⁻¹ A_F) T`: `T` holds `v` on each aggregate, normed, and `A_F` is the matrix without
     /// weak entries, which are added to its diagonal `D_F` so that `A_F v = A v`. Also returns `v` of the coarse level.
     ///
@@ -45,7 +63,7 @@ impl Prolongation {
         matrix: &UnitMatrix,
         aggregates: &Aggregates,
         v: &[f64],
-        threshold: f32,
+        thresholds: &[f32],
         ledger: &mut Ledger,
     ) -> Result<(Self, Vec<f64>), AmgRefusal> {
         let n = matrix.rows();
@@ -59,7 +77,7 @@ impl Prolongation {
             ledger,
             |row| matrix.row_entries(row),
             |row, sum| {
-                let smoothing = RowSmoothing::of(matrix, row, v, threshold);
+                let smoothing = RowSmoothing::of(matrix, row, v, thresholds[row]);
                 let factor = smoothing.factor as f32;
                 if of_row[row] != NONE {
                     let kept = (1.0 - smoothing.factor * smoothing.diagonal) as f32;
@@ -67,7 +85,7 @@ impl Prolongation {
                 }
                 for (col, value) in matrix.beside_diagonal(row) {
                     let aggregate = of_row[col as usize];
-                    let takes_part = takes_part(value, v[row], v[col as usize], threshold);
+                    let takes_part = takes_part(value, v[row], v[col as usize], thresholds[row]);
                     if takes_part && aggregate != NONE {
                         sum.add(aggregate, -factor * value * tentative.values[col as usize]);
                     }
@@ -82,7 +100,7 @@ impl Prolongation {
 
     fn flattened(n: usize, blocks: &Blocks<f32>, ledger: &mut Ledger) -> Result<Self, AmgRefusal> {
         let entries = blocks.entries();
-        ledger.take(Self::bytes_of(n, entries))?;
+        ledger.take(Self::bytes(n, entries))?;
         let mut pointers = Vec::with_capacity(n + 1);
         let (mut cols, mut values) = (huge_pages::room(entries), huge_pages::room(entries));
         pointers.push(0);
@@ -93,24 +111,6 @@ impl Prolongation {
             values.extend_from_slice(&block.values);
         }
         Ok(Self { pointers, cols, values })
-    }
-
-    /// Multiplies column `j` by `scale[j]`.
-    pub fn scale_columns(&mut self, scale: &[f64]) {
-        for (&col, value) in self.cols.iter().zip(&mut self.values) {
-            *value = (f64::from(*value) * scale[col as usize]) as f32;
-        }
-    }
-
-    /// Columns and values of one row.
-    #[inline(always)]
-    pub fn row(&self, row: usize) -> (&[u32], &[f32]) {
-        let range = self.pointers[row] as usize..self.pointers[row + 1] as usize;
-        (&self.cols[range.clone()], &self.values[range])
-    }
-
-    pub fn bytes_of(rows: usize, entries: usize) -> u64 {
-        8 * entries as u64 + 4 * (rows as u64 + 1)
     }
 }
 

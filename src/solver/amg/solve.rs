@@ -106,7 +106,7 @@ impl<'a> Course<'a> {
             if self.iterate.norm <= self.threshold {
                 return Verdict::End(Ended::Converged);
             }
-            if !(self.iterate.norm < 0.5 * self.missed) {
+            if self.iterate.norm.is_nan() || self.iterate.norm >= 0.5 * self.missed {
                 return Verdict::End(Ended::Stagnated);
             }
             self.missed = self.iterate.norm;
@@ -206,11 +206,9 @@ pub fn bicgstab(
         let was_fresh = last.is_none();
         last = vectors.step(system, hierarchy, &mut course.iterate, course.threshold, last);
         course.iterations += 1;
-        if last.is_none() {
-            if was_fresh && course.iterate.norm > course.threshold {
-                return course
-                    .end(Ended::Breakdown { quantity: "r̂ · A M⁻¹ p or s · A M⁻¹ s" });
-            }
+        if last.is_none() && was_fresh && course.iterate.norm > course.threshold {
+            return course
+                .end(Ended::Breakdown { quantity: "r̂ · A M⁻¹ p or s · A M⁻¹ s" });
         }
     }
 }
