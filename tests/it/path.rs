@@ -100,10 +100,10 @@ fn dominant(shape: Shape, n: usize, symmetric: bool, indefinite: bool, seed: u64
             dense[b][a] = uniform(&mut rng);
         }
     }
-    for row in 0..n {
-        let beside: f64 = dense[row].iter().map(|value| value.abs()).sum();
+    for (row, entries) in dense.iter_mut().enumerate() {
+        let beside: f64 = entries.iter().map(|value| value.abs()).sum();
         let sign = if indefinite && below(&mut rng, 3) == 0 { -1.0 } else { 1.0 };
-        dense[row][row] = sign * (beside * (1.0 + 0.2 * uniform(&mut rng).abs()) + 0.1);
+        entries[row] = sign * (beside * (1.0 + 0.2 * uniform(&mut rng).abs()) + 0.1);
     }
     dense
 }
@@ -368,10 +368,10 @@ fn entries_that_only_the_fill_has_room_for_can_be_made() {
     let rhs = rhs_of(n, 9);
     let mut engine = factored(&system_of(&dense, rhs.clone())).unwrap();
     let mut made = 0;
-    for row in 0..n {
-        for col in 0..n {
-            if dense[row][col] == 0.0 && engine.change_entry(row, col, 0.02).is_ok() {
-                dense[row][col] = 0.02;
+    for (row, entries) in dense.iter_mut().enumerate() {
+        for (col, entry) in entries.iter_mut().enumerate() {
+            if *entry == 0.0 && engine.change_entry(row, col, 0.02).is_ok() {
+                *entry = 0.02;
                 made += 1;
             }
         }

@@ -149,8 +149,8 @@ mod tests {
     fn filled(graph: &Graph) -> Vec<Vec<u32>> {
         let n = graph.count();
         let mut full = vec![vec![false; n]; n];
-        for node in 0..n {
-            graph.of_node(node).iter().for_each(|&other| full[node][other as usize] = true);
+        for (node, row) in full.iter_mut().enumerate() {
+            graph.of_node(node).iter().for_each(|&other| row[other as usize] = true);
         }
         for k in 0..n {
             let below: Vec<usize> = (k + 1..n).filter(|&i| full[i][k]).collect();
