@@ -245,7 +245,7 @@ impl Push<'_> {
         let update = node.r * node.inverse_diagonal();
         let before = node.x;
         let after = before + update;
-        let is_lost = !(update.abs() > f64::EPSILON * before.abs());
+        let is_lost = update.abs() <= f64::EPSILON * before.abs();
         let is_out_of_hand = !(node.r.abs() <= self.ceiling && after.abs() <= f64::MAX);
         if is_lost | is_out_of_hand {
             return self.cannot_move(row);

@@ -191,8 +191,7 @@ impl LiveSystem {
     /// that only [`LiveSystem::measure`] tells.
     pub fn is_doubtful(&self) -> bool {
         let doubt = self.largest * f64::EPSILON * ROUNDINGS;
-        // Not the same as `doubt >= threshold`: what is not a number is doubtful.
-        !(doubt < self.threshold_min)
+        doubt.is_nan() || doubt >= self.threshold_min
     }
 
     /// A copy of the system as it stands. O(nnz).

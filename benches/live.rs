@@ -1,0 +1,272 @@
+//! Changes of `b` and of `A` worked into a solved system, until every residual is below 1e-8 ‖b‖∞ again:
+//! relaxation of a live system, beside a warm restart of our own BiCGStab.
+//!
+//! ```text
+//! cargo bench --bench live                 systems a and b
+//! cargo bench --bench live -- a            one of them
+//! cargo bench --bench live -- f --seconds 20
+//! ```
+//! Times are processor time over all threads. Every figure's state is measured afresh afterwards.
+
+mod harness;
+
+use std::time::Duration;
+
+use cpu_time::ProcessTime;
+use harness::{arguments, flag, median, quantile};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use weir::solver::analysis::Analysis;
+use weir::solver::engine::Engine;
+use weir::solver::gallery;
+use weir::solver::live::{
+    Change, CostDelta, Ground, Licence, LiveSystem, RelaxationEnd, Thresholds,
+};
+use weir::solver::options::{MethodName, PreconditionerName, SolveOptions};
+use weir::solver::outcome::Step;
+use weir::solver::system::LinearSystem;
+
+/// The systems, by the letters of the goals.
+const SYSTEMS: [(&str, &str); 3] = [
+    ("a", "random asymmetric dominant, n = 10,000, nnz = 50,000"),
+    ("b", "random asymmetric dominant, n = 1,000,000, nnz = 5,000,000"),
+    ("f", "PageRank, R-MAT, n = 1,048,576, 10,000,000 links"),
+];
+
+/// `‖r‖∞ ≤ RESIDUAL ‖b‖∞` is to hold after every batch.
+const RESIDUAL: f64 = 1e-8;
+
+/// Each change multiplies what it meets by 1 plus or minus this.
+const CHANGE: f64 = 1e-3;
+
+fn system(letter: &str) -> LinearSystem {
+    const IN_RANGE: &str = "the sizes are in range";
+    match letter {
+        "a" => gallery::diagonally_dominant(10_000, 50_000, 1).expect(IN_RANGE),
+        "b" => gallery::diagonally_dominant(1_000_000, 5_000_000, 2).expect(IN_RANGE),
+        "f" => gallery::page_rank(20, 10_000_000, 3).expect(IN_RANGE),
+        other => panic!("there is no system `{other}`"),
+    }
+}
+
+struct Draws(ChaCha8Rng);
+
+impl Draws {
+    fn below(&mut self, count: usize) -> usize {
+        ((u128::from(self.0.next_u64()) * count as u128) >> 64) as usize
+    }
+
+    fn factor(&mut self) -> f64 {
+        if self.0.next_u64() & 1 == 0 { 1.0 + CHANGE } else { 1.0 - CHANGE }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Target {
+    Rhs,
+    Entries,
+}
+
+/// One change of a value that is held.
+fn change(live: &LiveSystem, target: Target, draws: &mut Draws) -> CostDelta {
+    let mut delta = CostDelta::default();
+    let row = draws.below(live.order());
+    match target {
+        Target::Rhs => {
+            let new = live.rhs()[row] * draws.factor();
+            delta.edit_rhs(row, Change::Set(new), None);
+        }
+        Target::Entries => {
+            let entries = live.matrix().row(row).count();
+            let at = draws.below(entries);
+            let (col, value) = live.matrix().row(row).nth(at).expect("one of its entries");
+            delta.edit_entry(row, col as usize, Change::Set(value * draws.factor()), None);
+        }
+    }
+    delta
+}
+
+/// When relaxation runs.
+#[derive(Clone, Copy, PartialEq)]
+enum Drain {
+    /// After each change.
+    EachChange,
+    /// After the batch.
+    Batch,
+}
+
+/// What the batches of a run took.
+#[derive(Default)]
+struct Run {
+    apply: Vec<Duration>,
+    relax: Vec<Duration>,
+    steps: u64,
+    entries: u64,
+}
+
+fn run(live: &mut LiveSystem, batch: usize, target: Target, drain: Drain, limit: Duration) -> Run {
+    let mut draws = Draws(ChaCha8Rng::seed_from_u64(batch as u64));
+    let mut run = Run::default();
+    let began = ProcessTime::now();
+    while run.relax.len() < 3 || (began.elapsed() < limit && run.relax.len() < 20_000) {
+        let deltas: Vec<CostDelta> = (0..batch).map(|_| change(live, target, &mut draws)).collect();
+        let (mut apply, mut relax) = (Duration::ZERO, Duration::ZERO);
+        let parts = if drain == Drain::Batch { batch } else { 1 };
+        for part in deltas.chunks(parts) {
+            let started = ProcessTime::now();
+            for delta in part {
+                live.apply(delta).expect("a change of what is held");
+            }
+            let applied = ProcessTime::now();
+            let ground = Ground::HMatrix { margin: 1e-3 };
+            let licence = Licence::new(ground, live.matrix().version()).expect("a margin");
+            let done = live.relax(&licence, u64::MAX).expect("the version is this one");
+            relax += applied.elapsed();
+            apply += applied.duration_since(started);
+            assert_eq!(done.end, RelaxationEnd::Settled);
+            run.steps += done.steps;
+            run.entries += done.entries;
+        }
+        run.apply.push(apply);
+        run.relax.push(relax);
+    }
+    run
+}
+
+fn microseconds(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e6
+}
+
+fn print_run(label: &str, batch: usize, run: &Run, measured: f64) {
+    let changes = (batch * run.relax.len()) as f64;
+    let whole: Vec<Duration> = run.apply.iter().zip(&run.relax).map(|(a, r)| *a + *r).collect();
+    let mean = whole.iter().sum::<Duration>().as_secs_f64() / whole.len() as f64;
+    println!(
+        "{label:<34} {batch:>6} {:>12.0}/s {:>11.1} us {:>10.1} {:>10.1} {:>8.2} us {:>9.1} {:>9.1}  {measured:.2e}",
+        batch as f64 / mean,
+        mean * 1e6,
+        microseconds(median(&whole)),
+        microseconds(quantile(&whole, 0.99)),
+        microseconds(run.apply.iter().sum()) / changes,
+        run.steps as f64 / changes,
+        run.entries as f64 / changes,
+    );
+}
+
+/// Iterations of a warm BiCGStab until `‖r‖∞` meets the goal, with the loosest of these tolerances that
+/// does it; preparation is not counted.
+fn warm(
+    before: &LiveSystem,
+    after: &LiveSystem,
+    preconditioner: PreconditionerName,
+    goal: f64,
+) -> (Duration, u64) {
+    for tolerance in [3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11] {
+        let system = after.to_system();
+        let analysis = Analysis::of(&system);
+        let options = SolveOptions {
+            method: MethodName::Bicgstab,
+            preconditioner: Some(preconditioner),
+            tolerance,
+            ..SolveOptions::default()
+        };
+        let mut engine = Engine::new(system, analysis, Some(before.copy_x()), options)
+            .expect("a system that BiCGStab takes");
+        let mut took = Duration::ZERO;
+        let mut is_first = true;
+        loop {
+            let started = ProcessTime::now();
+            let step = engine.step();
+            let part = started.elapsed();
+            // The first step moves the matrix onto huge pages and prepares.
+            if !std::mem::take(&mut is_first) && !matches!(step, Step::Prepared(_)) {
+                took += part;
+            }
+            if let Step::Finished(_) = step {
+                break;
+            }
+        }
+        let mut state = after.clone();
+        state.replace_x(engine.solution()).expect("a finite solution");
+        if state.residual_max() <= goal {
+            return (took, engine.iteration());
+        }
+    }
+    panic!("BiCGStab does not reach the goal");
+}
+
+fn race(letter: &str, title: &str, limit: Duration) {
+    println!("\n{letter}: {title}");
+    let system = system(letter);
+    let goal = RESIDUAL * system.rhs().iter().fold(0.0_f64, |largest, b| largest.max(b.abs()));
+    let zero = vec![0.0; system.order()];
+    let started = ProcessTime::now();
+    let mut live = LiveSystem::new(system, &zero, Thresholds::Uniform(goal), usize::MAX)
+        .expect("a system that can be held");
+    let built = started.elapsed();
+    let licence = Licence::new(Ground::HMatrix { margin: 1e-3 }, 0).expect("a margin");
+    let started = ProcessTime::now();
+    let done = live.relax(&licence, u64::MAX).expect("the first version");
+    println!(
+        "built in {:.1} ms, {:.1} MB; settled from zero in {:.1} ms, {done:?}",
+        built.as_secs_f64() * 1e3,
+        live.memory_bytes() as f64 / 1e6,
+        started.elapsed().as_secs_f64() * 1e3
+    );
+    let (n, nnz) = (live.order(), live.matrix().nonzeros());
+    println!("{:.1} bytes for each of {nnz} entries, rows at 64", {
+        (live.memory_bytes() as f64 - 64.0 * n as f64) / nnz as f64
+    });
+    println!(
+        "{:<34} {:>6} {:>14} {:>14} {:>10} {:>10} {:>11} {:>9} {:>9}  residual",
+        "", "batch", "changes", "mean", "p50", "p99", "apply each", "steps", "entries"
+    );
+    for (target, name) in [(Target::Rhs, "b"), (Target::Entries, "A")] {
+        for batch in [1, 100, 10_000] {
+            let drains = [(Drain::Batch, "after the batch"), (Drain::EachChange, "one by one")];
+            for (drain, when) in drains {
+                if drain == Drain::EachChange && batch != 100 {
+                    continue;
+                }
+                let figures = run(&mut live, batch, target, drain, limit);
+                let measured = live.measure();
+                assert!(measured.residual_max <= goal, "{measured:?}");
+                let label = format!("changes of {name}, {when}");
+                print_run(&label, batch, &figures, measured.residual_max / goal);
+            }
+        }
+    }
+    for batch in [1, 100, 10_000] {
+        let mut changed = live.clone();
+        let mut draws = Draws(ChaCha8Rng::seed_from_u64(77));
+        for _ in 0..batch {
+            let delta = change(&changed, Target::Rhs, &mut draws);
+            changed.apply(&delta).expect("a change of what is held");
+        }
+        for preconditioner in [PreconditionerName::Jacobi, PreconditionerName::Ilu] {
+            let (took, iterations) = warm(&live, &changed, preconditioner, goal);
+            let label = format!("warm bicgstab {preconditioner}");
+            println!(
+                "{label:<34} {batch:>6} {:>12.0}/s {:>11.1} us  {iterations} iterations",
+                batch as f64 / took.as_secs_f64(),
+                microseconds(took)
+            );
+        }
+    }
+}
+
+fn main() {
+    let arguments = arguments();
+    let seconds: f64 =
+        flag(&arguments, "--seconds").map_or(2.0, |text| text.parse().expect("a number"));
+    let chosen = |letter: &str| {
+        let is_letter = |text: &&String| SYSTEMS.iter().any(|(letter, _)| letter == text);
+        match arguments.iter().filter(is_letter).count() {
+            0 => letter != "f",
+            _ => arguments.iter().any(|text| text == letter),
+        }
+    };
+    for (letter, title) in SYSTEMS.into_iter().filter(|(letter, _)| chosen(letter)) {
+        race(letter, title, Duration::from_secs_f64(seconds));
+    }
+}
