@@ -4,9 +4,16 @@
 //! Every sum is taken over fixed chunks of [`CHUNK`] rows that are added in order, so the number of
 //! threads never changes a bit.
 
+mod vectors;
+
 use rayon::prelude::*;
 
 use crate::solver::system::Rows;
+
+pub(crate) use vectors::{
+    add_scaled, add_scaled_square, chunk_sum, dot, dots_and_square, max_abs, norm_from_square,
+    norm2, subtract_combination,
+};
 
 /// Rows per partial sum.
 pub(crate) const CHUNK: usize = 4_096;
@@ -323,196 +330,35 @@ fn add_in_order<const K: usize>(sums: impl Iterator<Item = [f64; K]>) -> [f64; K
     total
 }
 
-/// Sum over `part` of `term(offset)`, in eight interleaved lanes that the compiler can vectorise. The
-/// order depends on the length only.
-#[inline(always)]
-fn lane_sum(len: usize, term: impl Fn(usize) -> f64) -> f64 {
-    let mut lanes = [0.0; 8];
-    let whole = len - len % 8;
-    for start in (0..whole).step_by(8) {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += term(start + lane);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::solver::gallery;
+
+    fn check_product(rows: Rows, expected: Reach) {
+        assert_eq!(rows.reach(), expected);
+        let x: Vec<f64> = (0..rows.count()).map(|i| (i as f64).sin()).collect();
+        let pairs: Vec<Pair> = x.iter().map(|x| Pair([*x, 2.0 * x])).collect();
+        let mut y = vec![f64::NAN; x.len()];
+        rows.product(&x, &mut y);
+        for (i, y) in y.iter().enumerate() {
+            let (cols, values) = rows.row(i);
+            let mut sum = 0.0;
+            cols.iter().zip(values).for_each(|(&col, value)| sum += value * x[col as usize]);
+            assert_eq!(*y, sum, "row {i}");
+            // SAFETY: `i` is below n, the length of `pairs`.
+            let both = unsafe { rows.row_dot_pair::<{ Reach::SCATTERED }>(i, &pairs) };
+            assert_eq!(both, [sum, 2.0 * sum], "row {i}");
         }
     }
-    let mut rest = 0.0;
-    for offset in whole..len {
-        rest += term(offset);
+
+    #[test]
+    fn a_product_is_the_same_from_wherever_its_numbers_come() {
+        let small = gallery::diagonally_dominant(500, 2_500, 1).unwrap();
+        check_product(small.rows(), Reach::Cached);
+        let grid = gallery::poisson_2d(370, 1).unwrap();
+        check_product(grid.rows(), Reach::Streamed);
+        let scattered = gallery::diagonally_dominant(140_000, 420_000, 1).unwrap();
+        check_product(scattered.rows(), Reach::Scattered);
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h)) + rest
-}
-
-/// `x · y`.
-pub(crate) fn dot(x: &[f64], y: &[f64]) -> f64 {
-    assert!(x.len() == y.len());
-    let part = |(a, b): (&[f64], &[f64])| {
-        let b = &b[..a.len()];
-        [lane_sum(a.len(), |i| a[i] * b[i])]
-    };
-    let [sum] = if !is_parallel(x.len()) {
-        add_in_order(x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(part))
-    } else {
-        let sums: Vec<[f64; 1]> = x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK)).map(part).collect();
-        add_in_order(sums.into_iter())
-    };
-    sum
-}
-
-/// `‖x‖₂`, finite for every finite `x` (saturating at the largest f64), never zero for `x ≠ 0`.
-pub(crate) fn norm2(x: &[f64]) -> f64 {
-    norm_from_square(dot(x, x), x)
-}
-
-/// `‖x‖₂` from `x · x` where that is usable, from a scaled second pass where it over- or underflowed.
-/// NaN when `x` holds a NaN, infinite when it holds an infinity.
-pub(crate) fn norm_from_square(square: f64, x: &[f64]) -> f64 {
-    // Below 1e-280 some squares may have been lost to underflow.
-    if (1e-280..=f64::MAX).contains(&square) {
-        return square.sqrt();
-    }
-    let largest = max_abs(x);
-    if largest == 0.0 || !largest.is_finite() {
-        return largest;
-    }
-    let scaled: f64 = x.chunks(CHUNK).map(|part| scaled_square(part, largest)).sum();
-    (largest * scaled.sqrt()).min(f64::MAX)
-}
-
-fn scaled_square(part: &[f64], scale: f64) -> f64 {
-    part.iter().map(|value| (value / scale) * (value / scale)).sum()
-}
-
-/// `maxᵢ |xᵢ|`; NaN when any entry is.
-pub(crate) fn max_abs(x: &[f64]) -> f64 {
-    // Without the sign, bit patterns are ordered as the numbers are, with NaN above infinity.
-    let bits = |value: &f64| value.to_bits() & !(1 << 63);
-    let mut lanes = [0_u64; 4];
-    let (whole, rest) = x.as_chunks::<4>();
-    for group in whole {
-        for (lane, value) in lanes.iter_mut().zip(group) {
-            *lane = bits(value).max(*lane);
-        }
-    }
-    let largest = lanes.into_iter().chain(rest.iter().map(bits)).max();
-    f64::from_bits(largest.unwrap_or(0))
-}
-
-/// `y += a x`.
-pub(crate) fn add_scaled(y: &mut [f64], a: f64, x: &[f64]) {
-    assert!(x.len() == y.len());
-    let entries = y.len();
-    fold_chunks(y, entries, |start, part| {
-        let x = &x[start..start + part.len()];
-        for (value, x) in part.iter_mut().zip(x) {
-            *value += a * x;
-        }
-        []
-    });
-}
-
-/// `y += a x`; returns `y · y` after the addition.
-pub(crate) fn add_scaled_square(y: &mut [f64], a: f64, x: &[f64]) -> f64 {
-    assert!(x.len() == y.len());
-    let entries = y.len();
-    let [square] = fold_chunks(y, entries, |start, part| {
-        let x = &x[start..start + part.len()];
-        for (value, x) in part.iter_mut().zip(x) {
-            *value += a * x;
-        }
-        let part = &*part;
-        [lane_sum(part.len(), |i| part[i] * part[i])]
-    });
-    square
-}
-
-/// `vₖ · w` for every `k`, and `w · w`. Reads each `vₖ` once and `w` once for four of them.
-pub(crate) fn dots_and_square(vectors: &[Vec<f64>], w: &[f64]) -> (Vec<f64>, f64) {
-    assert!(vectors.iter().all(|v| v.len() == w.len()));
-    let chunk = |(number, w): (usize, &[f64])| {
-        let start = number * CHUNK;
-        let mut sums = Vec::with_capacity(vectors.len() + 1);
-        for group in vectors.chunks(4) {
-            match group {
-                [a, b, c, d] => sums.extend(group_dots([a, b, c, d], start, w)),
-                [a, b, c] => sums.extend(group_dots([a, b, c], start, w)),
-                [a, b] => sums.extend(group_dots([a, b], start, w)),
-                few => few.iter().for_each(|v| sums.extend(group_dots([v], start, w))),
-            }
-        }
-        sums.push(lane_sum(w.len(), |i| w[i] * w[i]));
-        sums
-    };
-    let parts: Vec<Vec<f64>> = if !is_parallel(vectors.len() * w.len()) {
-        w.chunks(CHUNK).enumerate().map(chunk).collect()
-    } else {
-        w.par_chunks(CHUNK).enumerate().map(chunk).collect()
-    };
-    let mut sums = vec![0.0; vectors.len() + 1];
-    for part in parts {
-        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
-    let square = sums.pop().expect("one sum more than vectors");
-    (sums, square)
-}
-
-/// The dot products of one chunk, in four lanes each.
-#[inline(always)]
-fn group_dots<const K: usize>(vectors: [&Vec<f64>; K], start: usize, w: &[f64]) -> [f64; K] {
-    let parts = vectors.map(|v| &v[start..start + w.len()]);
-    let mut lanes = [[0.0; 4]; K];
-    let whole = w.len() - w.len() % 4;
-    for first in (0..whole).step_by(4) {
-        for (lanes, part) in lanes.iter_mut().zip(&parts) {
-            for (lane, sum) in lanes.iter_mut().enumerate() {
-                *sum += part[first + lane] * w[first + lane];
-            }
-        }
-    }
-    std::array::from_fn(|k| {
-        let rest: f64 = (whole..w.len()).map(|i| parts[k][i] * w[i]).sum();
-        let [a, b, c, d] = lanes[k];
-        ((a + b) + (c + d)) + rest
-    })
-}
-
-/// `w −= Σ cₖ vₖ`; returns `w · w` after it. Reads each `vₖ` once and `w` once for four of them.
-pub(crate) fn subtract_combination(w: &mut [f64], vectors: &[Vec<f64>], factors: &[f64]) -> f64 {
-    assert!(vectors.iter().all(|v| v.len() == w.len()) && factors.len() == vectors.len());
-    let entries = vectors.len() * w.len();
-    let [square] = fold_chunks(w, entries, |start, w| {
-        for (group, c) in vectors.chunks(4).zip(factors.chunks(4)) {
-            match (group, c) {
-                ([a, b, c, d], [e, f, g, h]) => {
-                    subtract_group(w, start, [a, b, c, d], [e, f, g, h]);
-                }
-                ([a, b, c], [e, f, g]) => subtract_group(w, start, [a, b, c], [e, f, g]),
-                ([a, b], [e, f]) => subtract_group(w, start, [a, b], [e, f]),
-                (few, c) => few.iter().zip(c).for_each(|(v, c)| subtract_group(w, start, [v], [c])),
-            }
-        }
-        let w = &*w;
-        [lane_sum(w.len(), |i| w[i] * w[i])]
-    });
-    square
-}
-
-#[inline(always)]
-fn subtract_group<const K: usize>(
-    w: &mut [f64],
-    start: usize,
-    vectors: [&Vec<f64>; K],
-    factors: [&f64; K],
-) {
-    let parts = vectors.map(|v| &v[start..start + w.len()]);
-    for (i, value) in w.iter_mut().enumerate() {
-        for k in 0..K {
-            *value -= factors[k] * parts[k][i];
-        }
-    }
-}
-
-/// The eight-lane sum of `term` over one chunk, for fused updates outside this file.
-#[inline(always)]
-pub(crate) fn chunk_sum(len: usize, term: impl Fn(usize) -> f64) -> f64 {
-    lane_sum(len, term)
 }
