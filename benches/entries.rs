@@ -116,7 +116,9 @@ fn report(
 ) {
     let mut space = PushSpace::new(prepared.system.order());
     // Once for the pages of the scratch.
-    prepared.entries.iter().for_each(|&entry| drop(estimate(entry, &mut space)));
+    for &entry in &prepared.entries {
+        estimate(entry, &mut space);
+    }
     let mut took = vec![];
     let mut touched = vec![];
     let mut last = None;

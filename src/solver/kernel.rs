@@ -192,7 +192,7 @@ impl Rows<'_> {
             far += cols.iter().take(SAMPLE).filter(is_far).count();
             all += cols.len().min(SAMPLE);
         }
-        if 2 * far > all { Reach::Scattered } else { Reach::Streamed }
+        if 4 * far > all { Reach::Scattered } else { Reach::Streamed }
     }
 
     /// `y = A x`.

@@ -121,7 +121,8 @@ fn grid(side: usize, weight: impl Fn(usize, usize, bool) -> f64) -> LinearSystem
 
 /// Squares of 7 by 7 nodes of conductivity 1 and `jump`; edges take the harmonic mean.
 fn chessboard(side: usize, jump: f64) -> LinearSystem {
-    let conductivity = |x: usize, y: usize| if (x / 7 + y / 7) % 2 == 0 { 1.0 } else { jump };
+    let conductivity =
+        |x: usize, y: usize| if (x / 7 + y / 7).is_multiple_of(2) { 1.0 } else { jump };
     grid(side, |x, y, is_down| {
         let (here, there) =
             (conductivity(x, y), conductivity(x + usize::from(!is_down), y + usize::from(is_down)));
