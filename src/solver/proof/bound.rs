@@ -3,6 +3,7 @@
 
 use crate::solver::proof::directed::{add_up, div_up, mul_up, sum_slack};
 use crate::solver::proof::maximum::LazyMaximum;
+use crate::solver::proof::repair::{Repair, RepairFault};
 use crate::solver::proof::witness::{RowStanding, Witness};
 use crate::solver::system::Rows;
 
@@ -43,7 +44,7 @@ impl ErrorBound {
         &self.witness
     }
 
-    /// The witness back, to be repaired or replaced; then [`new`](Self::new) again.
+    /// The witness back.
     pub fn into_witness(self) -> Witness {
         self.witness
     }
@@ -75,6 +76,23 @@ impl ErrorBound {
     pub fn set_residual(&mut self, row: usize, magnitude: f64) {
         self.residuals[row] = magnitude;
         self.quotients.set(row, quotient(magnitude, self.witness.w()[row]));
+    }
+
+    /// Mends the witness by local pushes and takes over what changes by it; residuals are untouched. See
+    /// [`Witness::repair`].
+    ///
+    /// # Errors
+    /// As [`Witness::repair`]; the bound is true of what was reached.
+    pub fn repair(
+        &mut self,
+        columns: Rows,
+        from: &[u32],
+        entries_max: u64,
+    ) -> Result<Repair, RepairFault> {
+        let Self { witness, residuals, quotients } = self;
+        witness.repair_noting(columns, from, entries_max, &mut |row, w| {
+            quotients.set(row, quotient(residuals[row], w));
+        })
     }
 
     /// Measures one row afresh. O(entries of the row).

@@ -51,6 +51,17 @@ impl Witness {
         from: &[u32],
         entries_max: u64,
     ) -> Result<Repair, RepairFault> {
+        self.repair_noting(columns, from, entries_max, &mut |_, _| {})
+    }
+
+    /// As [`repair`](Self::repair); tells `noted` each row whose `w` has changed, and the new `w`.
+    pub(super) fn repair_noting(
+        &mut self,
+        columns: Rows,
+        from: &[u32],
+        entries_max: u64,
+        noted: &mut impl FnMut(usize, f64),
+    ) -> Result<Repair, RepairFault> {
         let mut queue: VecDeque<u32> = from.iter().copied().collect();
         let mut done = Repair::default();
         while let Some(row) = queue.pop_front() {
@@ -66,7 +77,7 @@ impl Witness {
                     sunk_rows: self.sunk_rows(),
                 });
             }
-            self.push(columns, row, &mut queue)?;
+            self.push(columns, row, &mut queue, noted)?;
             done.pushes += 1;
             done.touched_entries += entries;
         }
@@ -82,6 +93,7 @@ impl Witness {
         columns: Rows,
         row: usize,
         queue: &mut VecDeque<u32>,
+        noted: &mut impl FnMut(usize, f64),
     ) -> Result<(), RepairFault> {
         let diagonal = columns.diagonal(row).unwrap_or(0.0).abs();
         if diagonal == 0.0 {
@@ -104,6 +116,7 @@ impl Witness {
             };
             let was_short = self.is_short(k);
             self.set_w(k, sub_down(self.w()[k], taken));
+            noted(k, self.w()[k]);
             if self.is_short(k) && (k == row || !was_short) {
                 queue.push_back(k as u32);
             }

@@ -3,7 +3,7 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use weir::solver::proof::{ErrorBound, SearchLimits, Witness, find};
+use weir::solver::proof::{ErrorBound, SearchLimits, find};
 use weir::solver::system::{LinearSystem, MatrixArrays, Rows};
 
 use super::exact;
@@ -67,7 +67,10 @@ impl Changing {
     fn solve(&mut self, rng: &mut ChaCha8Rng) {
         let off = [0.0, 1e-14, 1e-8, 1e-2][below(rng, 4)];
         if let Some(exact) = exact::solution(&self.matrix, &self.rhs) {
-            self.x = exact.iter().map(|x| x.high * (1.0 + off * signed(rng))).collect();
+            let x: Vec<f64> = exact.iter().map(|x| x.high * (1.0 + off * signed(rng))).collect();
+            if x.iter().all(|x| x.is_finite()) {
+                self.x = x;
+            }
         }
     }
 
@@ -150,16 +153,16 @@ fn measure(state: &Changing, bound: &mut ErrorBound) {
 }
 
 /// By pushes, or by a search.
-fn mend(state: &Changing, bound: ErrorBound, rng: &mut ChaCha8Rng) -> Option<ErrorBound> {
+fn mend(state: &Changing, mut bound: ErrorBound, rng: &mut ChaCha8Rng) -> Option<ErrorBound> {
     if uniform(rng) < 0.3 {
         return state.search();
     }
     let system = state.system();
     let columns = system.transposed();
-    let mut witness: Witness = bound.into_witness();
-    let from = witness.rows_to_repair();
-    witness.repair(Rows::of(&columns), &from, 4_000).ok()?;
-    Some(ErrorBound::new(witness, system.rows(), &state.rhs, &state.x))
+    let from = bound.witness().rows_to_repair();
+    bound.repair(Rows::of(&columns), &from, 4_000).ok()?;
+    assert!(bound.witness().holds());
+    Some(bound)
 }
 
 fn check(state: &Changing, bound: &mut ErrorBound, seen: &mut Seen) {

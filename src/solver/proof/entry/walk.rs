@@ -74,6 +74,7 @@ pub(super) struct Tally {
     /// `Σ (value − mean)²` (Welford 1962).
     squares: f64,
     slack: f64,
+    slack_squares: f64,
 }
 
 impl Tally {
@@ -83,6 +84,7 @@ impl Tally {
         self.mean += from_old / self.walks as f64;
         self.squares += from_old * (share.value - self.mean);
         self.slack += share.slack;
+        self.slack_squares += share.slack * share.slack;
     }
 
     pub fn mean(&self) -> f64 {
@@ -110,7 +112,9 @@ impl Tally {
         let walks = self.walks as f64;
         let hoeffding = range * (2.0 * (4.0 / failure).ln() / walks).sqrt();
         let logarithm = (8.0 / failure).ln();
-        let spread = self.standard_error() * (2.0 * logarithm).sqrt();
+        // The spread of the exact values may be larger by that of what rounding did to them.
+        let rounding = (self.slack_squares / (walks - 1.0) / walks).sqrt();
+        let spread = (self.standard_error() + rounding) * (2.0 * logarithm).sqrt();
         let bernstein = spread + 14.0 * range * logarithm / (3.0 * (walks - 1.0));
         hoeffding.min(bernstein).min(2.0 * range)
     }
