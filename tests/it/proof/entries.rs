@@ -42,7 +42,7 @@ impl Prepared {
         }
     }
 
-    fn exact(&self) -> Vec<exact::Double> {
+    fn exact(&self) -> Vec<exact::Exact> {
         let n = self.system.order();
         let mut dense = vec![0.0; n * n];
         for row in 0..n {
@@ -81,9 +81,8 @@ fn drawn(rng: &mut ChaCha8Rng) -> LinearSystem {
     LinearSystem::assemble(n, n, MatrixArrays::Dense { values }, rhs).unwrap()
 }
 
-fn check_proven(estimate: &EntryEstimate, exact: exact::Double, accuracy: f64) {
-    let error = exact::error(exact, estimate.value);
-    assert!(error <= estimate.bound, "{error:e} above {estimate:?}");
+fn check_proven(estimate: &EntryEstimate, exact: &exact::Exact, accuracy: f64) {
+    exact::assert_within(&exact::error(exact, estimate.value), estimate.bound, estimate);
     assert_eq!(estimate.end == EntryEnd::Reached, estimate.bound <= accuracy, "{estimate:?}");
 }
 
@@ -102,15 +101,16 @@ fn the_bound_of_a_push_is_never_violated() {
         let entries_max = [50, 2_000, 1_000_000][below(&mut rng, 3)];
         let query = EntryQuery { relaxation, entries_max, ..prepared.query(entry, accuracy) };
         let estimate = push(&query, &mut space).unwrap();
-        check_proven(&estimate, exact[entry], accuracy);
+        check_proven(&estimate, &exact[entry], accuracy);
         assert!(estimate.touched_entries <= entries_max);
         reached += u32::from(estimate.end == EntryEnd::Reached);
         // The same again, for an x that is known to a few digits.
-        let x: Vec<f64> = exact.iter().map(|x| x.high * (1.0 + 1e-5 * signed(&mut rng))).collect();
+        let x: Vec<f64> =
+            exact.iter().map(|x| x.to_f64() * (1.0 + 1e-5 * signed(&mut rng))).collect();
         let known = Known::Solution { rhs: prepared.system.rhs(), x: &x };
         let quotient = quotient(&prepared.system, &prepared.witness, &x);
         let tightened = push(&EntryQuery { known, quotient, ..query }, &mut space).unwrap();
-        check_proven(&tightened, exact[entry], accuracy);
+        check_proven(&tightened, &exact[entry], accuracy);
     }
     assert!(reached > 1_500, "{reached}");
 }
@@ -157,7 +157,7 @@ fn what_a_push_touches_does_not_grow_with_the_system() {
 /// How often the bound failed over `seeds`, which may be `failure` of them and chance.
 fn check_coverage(
     estimate: impl Fn(u64, &mut PushSpace) -> EntryEstimate,
-    exact: exact::Double,
+    exact: &exact::Exact,
     seeds: u64,
     failure: f64,
 ) {
@@ -165,7 +165,7 @@ fn check_coverage(
     let (mut failed, mut squares, mut expected_squares) = (0, 0.0, 0.0);
     for seed in 0..seeds {
         let estimate = estimate(seed, &mut space);
-        let error = exact::error(exact, estimate.value);
+        let error = exact::error(exact, estimate.value).to_f64();
         assert!(estimate.failure == failure && estimate.walks > 0, "{estimate:?}");
         failed += u64::from(error > estimate.bound);
         squares += error * error;
@@ -187,7 +187,7 @@ fn walks_keep_their_confidence_and_have_no_bias() {
         let known = prepared.witness.v()[7] * prepared.quotient;
         let query = EntryQuery { entries_max: 40_000, ..prepared.query(7, 0.1 * known) };
         let run = |seed, space: &mut PushSpace| walks(&query, failure, seed, space).unwrap();
-        check_coverage(run, exact[7], 300, failure);
+        check_coverage(run, &exact[7], 300, failure);
     }
 }
 
@@ -203,7 +203,7 @@ fn pushes_and_walks_joined_keep_their_confidence_and_have_no_bias() {
     let known = prepared.witness.v()[3] * prepared.quotient;
     let query = prepared.query(3, 0.05 * known);
     let run = |seed, space: &mut PushSpace| bidirectional(&query, 0.05, seed, space).unwrap();
-    check_coverage(run, exact::Double::of(x[3]), 300, 0.05);
+    check_coverage(run, &exact::Exact::of(x[3]), 300, 0.05);
 }
 
 #[test]

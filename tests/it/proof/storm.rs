@@ -6,7 +6,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use weir::solver::proof::{ErrorBound, SearchLimits, find};
 use weir::solver::system::{LinearSystem, MatrixArrays, Rows};
 
-use super::exact;
+use super::exact::{self, Exact};
 
 /// Uniform in [0, 1).
 pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
@@ -67,7 +67,8 @@ impl Changing {
     fn solve(&mut self, rng: &mut ChaCha8Rng) {
         let off = [0.0, 1e-14, 1e-8, 1e-2][below(rng, 4)];
         if let Some(exact) = exact::solution(&self.matrix, &self.rhs) {
-            let x: Vec<f64> = exact.iter().map(|x| x.high * (1.0 + off * signed(rng))).collect();
+            let near = |x: &exact::Exact| x.to_f64() * (1.0 + off * signed(rng));
+            let x: Vec<f64> = exact.iter().map(near).collect();
             if x.iter().all(|x| x.is_finite()) {
                 self.x = x;
             }
@@ -170,20 +171,22 @@ fn check(state: &Changing, bound: &mut ErrorBound, seen: &mut Seen) {
     let Some(overall) = bound.overall(x_norm) else { return };
     let exact = exact::solution(&state.matrix, &state.rhs);
     let exact = exact.expect("a matrix with a witness is not singular");
-    let norm = exact.iter().fold(0.0, |max: f64, x| max.max(x.abs()));
-    let mut worst = 0.0_f64;
-    for (at, (exact, x)) in exact.iter().zip(&state.x).enumerate() {
-        let error = exact::error(*exact, *x);
-        worst = worst.max(error);
+    let (mut worst, mut norm) = (Exact::of(0.0), Exact::of(0.0));
+    for (at, (exact, x)) in exact.into_iter().zip(&state.x).enumerate() {
+        let error = exact::error(&exact, *x);
         let of_entry = bound.of_entry(at).expect("as the whole");
-        assert!(error <= of_entry, "{at}: {error:e} above {of_entry:e} in {:?}", state.matrix);
+        exact::assert_within(&error, of_entry, (at, &state.matrix, &state.rhs, &state.x));
+        worst = worst.max(error);
+        norm = norm.max(exact.abs());
     }
-    assert!(worst <= overall.absolute, "{worst:e} above {overall:?} in {:?}", state.matrix);
+    exact::assert_within(&worst, overall.absolute, (&state.matrix, &state.rhs, &state.x));
     if let Some(relative) = overall.relative {
-        assert!(worst <= relative * norm * (1.0 + 1e-12), "{worst:e} of {norm:e}: {overall:?}");
+        let most = Exact::of(relative).times(&norm);
+        assert!(!worst.is_above(&most), "{:e} of {:e}: {overall:?}", worst.to_f64(), norm.to_f64());
     }
     seen.proven += 1;
-    seen.close += u64::from(overall.absolute <= 1e6 * worst.max(f64::EPSILON * norm));
+    let measure = worst.to_f64().max(f64::EPSILON * norm.to_f64());
+    seen.close += u64::from(overall.absolute <= 1e6 * measure);
 }
 
 #[test]
