@@ -38,6 +38,20 @@ impl FromStr for SessionId {
     }
 }
 
+/// Who sent an update of costs, and its name for it: the same pair is accepted once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UpdateSource {
+    pub node: String,
+    pub key: UpdateKey,
+}
+
+/// A sender's name for one of its updates.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UpdateKey {
+    Sequence(u64),
+    Id(String),
+}
+
 /// Names one node of a swarm. A node alone is number 0.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -8,7 +8,7 @@ use actix::{Message, MessageResponse, Recipient};
 
 use crate::actors::frame_channel::{FrameBatch, FrameSender};
 use crate::actors::solve::{QuantumReport, Solve};
-use crate::ids::{SessionId, SubscriptionId, SystemVersion, WorkerId};
+use crate::ids::{SessionId, SubscriptionId, SystemVersion, UpdateSource, WorkerId};
 use crate::policy::admission::Overload;
 use crate::policy::scheduling::Lane;
 use crate::protocol::frame::{EndReason, Warning};
@@ -17,6 +17,7 @@ use crate::protocol::stream_options::StreamOptions;
 use crate::runtime::clock::Moment;
 use crate::runtime::event::ListenerLeft;
 use crate::solver::engine::Engine;
+use crate::solver::live::{CostDelta, DeltaFault};
 
 // ---- opening and finding sessions -------------------------------------------------------------
 
@@ -74,6 +75,7 @@ pub struct SessionHandle {
     pub subscribe: Recipient<Subscribe>,
     pub status: Recipient<GetSessionStatus>,
     pub solution: Recipient<ReadSolution>,
+    pub costs: Recipient<ApplyCosts>,
     pub stop: Recipient<StopSession>,
 }
 
@@ -126,6 +128,45 @@ pub enum SolutionUnavailable {
     TooManyReaders { waiting: usize },
     #[error("the session ended before a state could be taken")]
     NeverReached,
+}
+
+/// Node → Session: work these changes in, in order, each of them as a whole or not at all. Answered when
+/// all have been applied to the system, which is the sender's backpressure.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<CostVerdict>, CostsUnavailable>")]
+pub struct ApplyCosts(pub Vec<SourcedDelta>);
+
+/// A change of costs and who sent it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourcedDelta {
+    pub delta: CostDelta,
+    /// Without one nothing tells a repetition from a second change.
+    pub source: Option<UpdateSource>,
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CostVerdict {
+    /// It counts from this version on.
+    Accepted { system_version: SystemVersion },
+    /// It was accepted before, and has counted since this version.
+    Duplicate { system_version: SystemVersion },
+    /// Nothing of it was applied.
+    Refused(Vec<DeltaFault>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CostsUnavailable {
+    #[error("there is no session {0}")]
+    UnknownSession(SessionId),
+    #[error("the session was not opened with `live`")]
+    NotLive,
+    #[error("the session has ended")]
+    Ended,
+    #[error("{pending} edits already wait for this session, at most {pending_max} may")]
+    TooManyPending { pending: usize, pending_max: usize },
+    #[error("the node has stopped")]
+    Stopped,
 }
 
 /// SessionDirectory → Session: end now. Answered when every listener has got its end frame or gone.

@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 
 use crate::actors::frame_channel::{FrameReceiver, frame_channel};
 use crate::actors::messages::{
-    DeleteSession, Drain, FindSession, GetNodeStatus, GetSessionStatus, ListSessions, OpenRefused,
-    OpenSession, ReadSolution, SessionHandle, SessionSeed, SolutionState, SolutionUnavailable,
-    Subscribe, SubscriptionSeed,
+    ApplyCosts, CostVerdict, CostsUnavailable, DeleteSession, Drain, FindSession, GetNodeStatus,
+    GetSessionStatus, ListSessions, OpenRefused, OpenSession, ReadSolution, SessionHandle,
+    SessionSeed, SolutionState, SolutionUnavailable, SourcedDelta, Subscribe, SubscriptionSeed,
 };
 use crate::actors::recorder::{Totals, recorder};
 use crate::actors::session::{Session, SessionLinks};
@@ -185,6 +185,22 @@ impl Node {
         Ok(self.find(session).await?.solution.send(ReadSolution).await??)
     }
 
+    /// Works changes into a live session, in order, each as a whole or not at all; one verdict for each.
+    /// Resolves when all have been applied.
+    ///
+    /// # Errors
+    /// The session takes no changes, or not that many at a time; none was applied then.
+    pub async fn apply_costs(
+        &self,
+        session: SessionId,
+        updates: Vec<SourcedDelta>,
+    ) -> Result<Vec<CostVerdict>, CostsUnavailable> {
+        let stopped = |_| CostsUnavailable::Stopped;
+        let found = self.directory.send(FindSession(session)).await.map_err(stopped)?;
+        let handle = found.ok_or(CostsUnavailable::UnknownSession(session))?;
+        handle.costs.send(ApplyCosts(updates)).await.map_err(stopped)?
+    }
+
     /// Stops a session if it runs, and forgets it.
     ///
     /// # Errors
@@ -252,6 +268,7 @@ fn session_factory(
             subscribe: address.clone().recipient(),
             status: address.clone().recipient(),
             solution: address.clone().recipient(),
+            costs: address.clone().recipient(),
             stop: address.recipient(),
         }
     }

@@ -1,6 +1,7 @@
 //! One session's life: it sends its solve to a worker for a quantum, announces what came of it, and
 //! asks for the next, until the engine finishes, a limit is reached, or nobody wants it any more.
 
+mod changes;
 mod ending;
 mod facts;
 mod listeners;
