@@ -153,6 +153,9 @@ pub enum CostVerdict {
     Duplicate { system_version: SystemVersion },
     /// Nothing of it was applied.
     Refused(Vec<DeltaFault>),
+    /// Its number is not above this one, up to which this session no longer knows what it has accepted.
+    /// Nothing of it was applied.
+    TooOld { forgotten_sequence: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

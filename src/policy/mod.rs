@@ -3,5 +3,6 @@
 pub mod admission;
 pub mod announcing;
 pub mod convergence;
+pub mod idempotence;
 pub mod remedy;
 pub mod scheduling;
