@@ -15,7 +15,7 @@ use crate::solver::change_tracker::XPartialMax;
 use crate::solver::options::{OptionFault, SolveOptions, UnknownName};
 
 /// Every option there is.
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 15] = [
     "method",
     "tolerance",
     "max_iterations",
@@ -29,10 +29,12 @@ const OPTIONS: [&str; 13] = [
     "update_every",
     "include_solution",
     "flush_interval_ms",
+    "live",
+    "swarm_enabled",
 ];
 
 /// Options of the plan that nothing acts on yet.
-const NOT_ACTED_ON: [&str; 2] = ["swarm_enabled", "verification_interval"];
+const NOT_ACTED_ON: [&str; 1] = ["verification_interval"];
 
 /// What a request says about solving and announcing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,11 +79,8 @@ impl RequestOptions {
             "include_solution" => set(&mut stream.include_solution, reader.boolean()?),
             "x_partial_max" => set(&mut stream.x_partial_max, x_partial_max(reader)?),
             "update_every" => set(&mut stream.update_every, update_every(reader)?),
-            "swarm_enabled" if reader.peek()? == Kind::Boolean => {
-                if reader.boolean()? == Some(true) {
-                    warnings.push(not_acted_on(reader));
-                }
-            }
+            // Either makes the session live: a swarm sends its costs to sessions that stay.
+            "live" | "swarm_enabled" => stream.live |= reader.boolean()?.unwrap_or(false),
             _ if NOT_ACTED_ON.contains(&name) => {
                 warnings.push(not_acted_on(reader));
                 reader.skip()?;
@@ -216,6 +215,19 @@ mod tests {
         assert_eq!(options.solve.method, MethodName::Cg);
         assert_eq!(options.solve.tolerance, 1e-6);
         assert_eq!(options.stream.x_partial_max, XPartialMax::All);
+    }
+
+    #[test]
+    fn a_session_is_live_when_either_option_says_so() {
+        let live = |pairs: &[(&'static str, &'static str)]| {
+            RequestOptions::of_query(pairs.iter().copied()).unwrap().stream.live
+        };
+        assert!(live(&[("live", "true")]) && live(&[("swarm_enabled", "true")]));
+        assert!(live(&[("live", "true"), ("swarm_enabled", "false")]));
+        assert!(live(&[("swarm_enabled", "true"), ("live", "false")]));
+        assert!(!live(&[("live", "false")]) && !live(&[]));
+        let problem = RequestOptions::of_query([("live", "2")]).unwrap_err();
+        assert_eq!(problem.errors[0].pointer, "?live");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct StreamOptions {
     pub include_solution: bool,
     /// Gathers frames this long before a write, trading latency for CPU; `None` writes at once.
     pub flush_interval: Option<Duration>,
+    /// Whether the session stays when its solve is done, to take changes of costs.
+    pub live: bool,
 }
 
 impl Default for StreamOptions {
@@ -29,6 +31,7 @@ impl Default for StreamOptions {
             update_every: UpdateEvery::Auto,
             include_solution: true,
             flush_interval: None,
+            live: false,
         }
     }
 }

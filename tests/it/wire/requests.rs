@@ -94,6 +94,7 @@ fn the_plans_request_is_accepted_and_says_what_it_ignores() {
         .map(|warning| format!("{}: {}", warning.pointer, warning.detail))
         .collect();
     insta::assert_snapshot!(warnings.join("\n"));
+    assert!(session.stream.live, "`swarm_enabled` makes a session live");
     let options = session.engine.options();
     assert_eq!(options.preconditioner, Some(PreconditionerName::Jacobi));
     assert_eq!((options.method, options.iterations_max), (MethodName::Hybrid, 10_000));
