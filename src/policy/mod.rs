@@ -4,5 +4,6 @@ pub mod admission;
 pub mod announcing;
 pub mod convergence;
 pub mod idempotence;
+pub mod planning;
 pub mod remedy;
 pub mod scheduling;

@@ -187,7 +187,12 @@ impl Analysis {
     /// handful of products with `A`, and with 24 n bytes as its memory. The pattern of `Aᵀ` (4 bytes an entry)
     /// comes only where sums of columns leave a question open, and goes before the analysis ends.
     pub fn of(system: &LinearSystem) -> Self {
-        let rows = system.rows();
+        Self::of_rows(system.rows())
+    }
+
+    /// The same of a square matrix that stands in no system.
+    pub(crate) fn of_rows(rows: Rows) -> Self {
+        let (order, nonzeros) = (rows.count(), rows.values.len());
         let (symmetry, components, columns, mut found) = read(rows);
         // The arrows of a symmetric matrix go both ways: one component needs no search.
         let whole = symmetry.values && components.count == 1;
@@ -219,9 +224,9 @@ impl Analysis {
             && found.diagonal.negatives == 0
             && found.diagonal.zeros == 0;
         let mut analysis = Self {
-            order: system.order(),
-            nonzeros: system.nonzeros(),
-            density: system.nonzeros() as f64 / (system.order() as f64).powi(2),
+            order,
+            nonzeros,
+            density: nonzeros as f64 / (order as f64).powi(2),
             row_entries_max: found.row_entries_max,
             column_entries_max: found.column_entries_max,
             norm_infinity: found.norm_infinity,

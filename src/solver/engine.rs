@@ -9,6 +9,7 @@ mod announced;
 mod best;
 mod claims;
 mod ending;
+mod handover;
 mod opening;
 
 use std::collections::VecDeque;
@@ -29,6 +30,8 @@ use crate::solver::outcome::{Outcome, Progress, Refusal, Step, StopReason, Work}
 use crate::solver::scaling::{ScaledArrays, Scaling};
 use crate::solver::system::{LinearSystem, Rows};
 use crate::solver::watch::{Outlook, Watch};
+
+pub(crate) use handover::Handover;
 
 /// Iterations between two measurements of the residual.
 pub const MEASURE_INTERVAL: u64 = 50;

@@ -8,6 +8,7 @@ mod fuzz;
 mod http;
 mod layers;
 mod live;
+mod live_engine;
 mod matrix_market;
 mod methods;
 mod node;

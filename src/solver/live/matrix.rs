@@ -263,6 +263,18 @@ impl LiveMatrix {
         self.column_pointers[col] as usize..self.column_pointers[col + 1] as usize
     }
 
+    /// Entries of a row; none where the overlay holds more than `counted_max` of them.
+    pub(super) fn row_len_up_to(&self, row: usize, counted_max: usize) -> Option<usize> {
+        let overlaid = self.overlay.row(row).take(counted_max + 1).count();
+        (overlaid <= counted_max).then(|| self.row_range(row).len() + overlaid)
+    }
+
+    /// The same of a column.
+    pub(super) fn column_len_up_to(&self, col: usize, counted_max: usize) -> Option<usize> {
+        let overlaid = self.overlay.column(col).take(counted_max + 1).count();
+        (overlaid <= counted_max).then(|| self.column_range(col).len() + overlaid)
+    }
+
     fn row_range(&self, row: usize) -> std::ops::Range<usize> {
         self.row_pointers[row] as usize..self.row_pointers[row + 1] as usize
     }

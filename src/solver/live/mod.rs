@@ -4,6 +4,7 @@
 
 mod active;
 mod delta;
+mod engine;
 mod licence;
 mod matrix;
 mod node;
@@ -14,6 +15,10 @@ mod sweep;
 
 pub use delta::{
     Change, CostDelta, DeltaFault, DeltaMember, Edit, EditFault, EntryPlace, FAULTS_MAX, RhsPlace,
+};
+pub use engine::{
+    BoundKind, EngineName, LiveEnd, LiveEngine, LiveRefusal, LiveStop, LiveWork, Offer,
+    RelaxationFailure, StatedBound,
 };
 pub use licence::{Ground, Licence, RelaxationRefusal};
 pub use matrix::{ENTRIES_MAX, LiveMatrix};

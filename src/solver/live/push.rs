@@ -90,6 +90,7 @@ impl LiveSystem {
     /// Pushes until the end, or until one round has relaxed `crowd` rows; returns steps, entries and why.
     pub(super) fn push_until(&mut self, entries_max: u64, crowd: usize) -> (u64, u64, PushEnd) {
         let ceiling = self.ceiling();
+        let sum_before = ceiling / GROWTH_MAX;
         let is_large = self.matrix.column_entries().len() >= AHEAD_ENTRIES_MIN;
         let mut push = Push {
             nodes: &mut self.nodes,
@@ -98,6 +99,7 @@ impl LiveSystem {
             active: &mut self.active,
             ceiling,
             largest: 0,
+            rounds: 0,
             steps: 0,
             entries: 0,
             entries_max,
@@ -107,10 +109,11 @@ impl LiveSystem {
             true => push.rounds_ahead(crowd),
             false => push.rounds(crowd),
         };
-        let Push { steps, entries, stuck, largest, .. } = push;
+        let Push { rounds, steps, entries, stuck, largest, .. } = push;
         // The upper half rounds down by less than 2⁻²⁰.
         let largest = f64::from_bits((u64::from(largest) + 1) << 32);
         self.largest = self.largest.max(largest);
+        self.drift += self.drift_of_push(rounds.min(steps), largest, sum_before);
         let end = match ended {
             Err(end) => end,
             Ok(()) if stuck > 0 => PushEnd::Ended(self.end_of_stuck_rows()),
@@ -130,6 +133,18 @@ impl LiveSystem {
             from = row + 1;
         }
         GROWTH_MAX * sum
+    }
+
+    /// What rounding can have done to the residual of a row in `rounds` rounds of push: each takes at
+    /// most one step from every entry of the row, and a step rounds its product and its difference.
+    ///
+    /// `largest` is the largest residual relaxed; `sum_before` is at least the largest there was. A row
+    /// that is passed over meets two rounds of steps at most before it is relaxed itself.
+    fn drift_of_push(&self, rounds: u64, largest: f64, sum_before: f64) -> f64 {
+        let steps = rounds as f64 * self.row_entries_max as f64;
+        let step = self.growth * largest;
+        let size = sum_before + (2 * self.row_entries_max + 1) as f64 * step;
+        2.0 * f64::EPSILON * steps * size
     }
 
     /// The end when no row is left.
@@ -159,6 +174,7 @@ struct Push<'a> {
     ceiling: f64,
     /// The largest magnitude relaxed.
     largest: u32,
+    rounds: u64,
     steps: u64,
     entries: u64,
     entries_max: u64,
@@ -170,6 +186,7 @@ impl Push<'_> {
     /// Rounds over a system that is near.
     fn rounds(&mut self, crowd: usize) -> Result<(), PushEnd> {
         while !self.active.is_empty() {
+            self.rounds += 1;
             let mut served = 0;
             let mut from = 0;
             while let Some(row) = self.active.next_from(from) {
@@ -189,6 +206,7 @@ impl Push<'_> {
     fn rounds_ahead(&mut self, crowd: usize) -> Result<(), PushEnd> {
         let mut window = [0_u32; WINDOW];
         while !self.active.is_empty() {
+            self.rounds += 1;
             let mut served = 0;
             let mut from = 0;
             loop {

@@ -2,6 +2,7 @@
 //! that a delta counts as a whole and that `r` is true; making `r` small is for `push.rs` and `sweep.rs`.
 
 use crate::solver::huge_pages;
+use crate::solver::kernel;
 use crate::solver::live::active::ActiveRows;
 use crate::solver::live::delta::{
     CostDelta, DeltaFault, DeltaMember, EditFault, EntryPlace, Planned, RhsPlace, note, plan,
@@ -13,6 +14,12 @@ use crate::solver::system::LinearSystem;
 /// A change whose parts are this much larger than what stays is worth a fresh residual of its row:
 /// the digits that it costs are those of the parts.
 const CANCELLATION: f64 = 1_024.0;
+
+/// Overlaid entries of a line that are counted to know its length.
+const COUNTED_MAX: usize = 64;
+
+/// More than what an inverse of 20 bits can be too small by.
+const INVERSE_SLACK: f64 = 1.000_01;
 
 /// A kept residual is doubted when rounding of the largest number that went through it, this many
 /// times, could reach a threshold.
@@ -37,6 +44,14 @@ pub struct LiveSystem {
     pub(super) threshold_sum: f64,
     /// The largest number that `r` has been in touch with since it was measured.
     pub(super) largest: f64,
+    /// How far rounding can have taken any entry of `r` since it was measured.
+    pub(super) drift: f64,
+    /// At least the entries of the longest row, and of the longest column.
+    pub(super) row_entries_max: usize,
+    pub(super) column_entries_max: usize,
+    /// At least `|aₖᵢ| / |aᵢᵢ|` of every entry whose column has a diagonal.
+    pub(super) growth: f64,
+    measurements: u64,
 }
 
 /// How large `|rᵢ|` may be: below its threshold a row is left alone.
@@ -126,12 +141,23 @@ impl LiveSystem {
             threshold_min: 0.0,
             threshold_sum: 0.0,
             largest: 0.0,
+            drift: 0.0,
+            row_entries_max: 0,
+            column_entries_max: 0,
+            growth: 0.0,
+            measurements: 0,
         };
         live.place_columns();
         for (row, node) in live.nodes.iter_mut().enumerate() {
             node.set_diagonal(live.matrix.stored_rows().diagonal(row).unwrap_or(0.0));
         }
         live.write_thresholds(thresholds);
+        let matrix = &live.matrix;
+        let row_len = |row| matrix.row_len_up_to(row, 0).unwrap_or(0);
+        let column_len = |col| matrix.column_len_up_to(col, 0).unwrap_or(0);
+        live.row_entries_max = (0..order).map(row_len).max().unwrap_or(0);
+        live.column_entries_max = (0..order).map(column_len).max().unwrap_or(0);
+        live.growth = (0..order).map(|col| live.column_growth(col)).fold(0.0, f64::max);
         live.write_x(x);
         Ok(live)
     }
@@ -175,6 +201,55 @@ impl LiveSystem {
     /// `‖r‖∞` of the residual kept; not a number if one of its entries is not. O(n).
     pub fn residual_max(&self) -> f64 {
         largest(self.nodes.iter().map(|node| node.r))
+    }
+
+    /// `‖r‖₂` of the residual kept; not a number if one of its entries is not. O(n).
+    pub fn residual_norm(&self) -> f64 {
+        let square = kernel::chunk_sum(self.order(), |row| self.nodes[row].r * self.nodes[row].r);
+        match square.is_normal() && square < f64::MAX {
+            true => square.sqrt(),
+            // Squares that leave the range of numbers are scaled there.
+            false => kernel::norm2(&self.copy_residual()),
+        }
+    }
+
+    /// At least the distance of any entry of the kept residual from `b − A x`, beside the rounding of the
+    /// last measurement itself. O(1).
+    pub fn drift(&self) -> f64 {
+        self.drift
+    }
+
+    /// At least what rounding of a measurement of `r[row]` with the present `x` can come to. O(entries of
+    /// the row).
+    ///
+    /// Source: Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1, with twice the unit.
+    pub(super) fn measurement_slack(&self, row: usize) -> f64 {
+        let (mut terms, mut size) = (0_usize, self.rhs[row].abs());
+        for (col, value) in self.matrix.row(row) {
+            let term = value * self.nodes[col as usize].x;
+            // A factor 0 rounds nothing.
+            terms += usize::from(value != 0.0 && self.nodes[col as usize].x != 0.0);
+            size += term.abs();
+        }
+        match terms {
+            0 => 0.0,
+            _ => (terms + 4) as f64 * (f64::EPSILON * size + f64::MIN_POSITIVE),
+        }
+    }
+
+    /// Counts measurements of the whole residual.
+    pub fn measurements(&self) -> u64 {
+        self.measurements
+    }
+
+    /// Rows at or above their threshold, ascending.
+    pub(super) fn active(&self) -> impl Iterator<Item = usize> + '_ {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let row = self.active.next_from(from)?;
+            from = row + 1;
+            Some(row)
+        })
     }
 
     /// Rows at or above their threshold. O(n / 64).
@@ -249,6 +324,8 @@ impl LiveSystem {
         let drift_row = drifts().position(|drift| drift.abs() == drift_max).unwrap_or(0);
         self.nodes.iter_mut().zip(&fresh).for_each(|(node, fresh)| node.r = *fresh);
         self.largest = 0.0;
+        self.drift = 0.0;
+        self.measurements += 1;
         self.mark_all();
         Measurement {
             residual_max: largest(fresh.into_iter()),
@@ -261,7 +338,7 @@ impl LiveSystem {
     /// Measures `r` of one row and keeps it; returns how far the kept one was off. O(entries of the row).
     pub fn measure_row(&mut self, row: usize) -> f64 {
         let kept = self.nodes[row].r;
-        self.nodes[row].r = self.fresh_residual(row);
+        self.measure_afresh(row);
         self.mark(row);
         (kept - self.nodes[row].r).abs()
     }
@@ -356,9 +433,16 @@ impl LiveSystem {
         self.matrix.set(row, col, planned.found, new);
         if is_new {
             self.nodes[col].mark_overlaid();
+            note_longer(&mut self.row_entries_max, self.matrix.row_len_up_to(row, COUNTED_MAX));
+            let column_len = self.matrix.column_len_up_to(col, COUNTED_MAX);
+            note_longer(&mut self.column_entries_max, column_len);
         }
         if row == col {
             self.nodes[row].set_diagonal(new);
+            self.growth = self.growth.max(self.column_growth(col));
+        } else {
+            let growth = (new * self.nodes[col].inverse_diagonal()).abs() * INVERSE_SLACK;
+            self.growth = self.growth.max(growth);
         }
         let x = self.nodes[col].x;
         self.follow(row, (old - new) * x, (new * x).abs());
@@ -374,15 +458,29 @@ impl LiveSystem {
         let is_safe = parts <= CANCELLATION * (node.r.abs() + size);
         if is_safe {
             self.largest = self.largest.max(parts);
+            self.drift += 4.0 * f64::EPSILON * parts;
         } else {
-            self.nodes[row].r = self.fresh_residual(row);
+            self.measure_afresh(row);
         }
         self.mark(row);
     }
 
-    fn fresh_residual(&self, row: usize) -> f64 {
-        let terms = self.matrix.row(row).map(|(col, value)| value * self.nodes[col as usize].x);
-        terms.fold(self.rhs[row], |rest, term| rest - term)
+    fn measure_afresh(&mut self, row: usize) {
+        let (mut rest, mut size) = (self.rhs[row], self.rhs[row].abs());
+        for (col, value) in self.matrix.row(row) {
+            let term = value * self.nodes[col as usize].x;
+            rest -= term;
+            size += term.abs();
+        }
+        self.nodes[row].r = rest;
+        self.drift += self.row_entries_max as f64 * f64::EPSILON * size;
+    }
+
+    /// The largest `|aₖᵢ| / |aᵢᵢ|` of a column; 0 without a diagonal.
+    fn column_growth(&self, col: usize) -> f64 {
+        let inverse = self.nodes[col].inverse_diagonal().abs();
+        let growth = |(_, value): (u32, f64)| value.abs() * inverse * INVERSE_SLACK;
+        self.matrix.column(col).map(growth).fold(0.0, f64::max)
     }
 
     fn mark(&mut self, row: usize) {
@@ -434,6 +532,11 @@ impl Thresholds<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Raises `most` to a length, by one where the length was not counted to its end.
+fn note_longer(most: &mut usize, length: Option<usize>) {
+    *most = length.map_or(*most + 1, |length| length.max(*most));
 }
 
 fn check_x(order: usize, x: &[f64]) -> Result<(), LiveFault> {

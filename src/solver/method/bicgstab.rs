@@ -258,6 +258,11 @@ impl Bicgstab {
         self.last = None;
     }
 
+    /// See [`Method::is_set_up`](super::Method::is_set_up).
+    pub fn is_set_up(&self) -> bool {
+        self.preconditioner.is_some()
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         let vectors = [&self.shadow, &self.p, &self.v, &self.t, &self.p_hat, &self.s_hat];
         let entries: usize = vectors.iter().map(|vector| vector.capacity()).sum();

@@ -158,6 +158,11 @@ impl Cg {
         self.rho_next = None;
     }
 
+    /// See [`Method::is_set_up`](super::Method::is_set_up).
+    pub fn is_set_up(&self) -> bool {
+        self.preconditioner.is_some()
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         let vectors = self.p.capacity() + self.q.capacity() + self.z.capacity();
         8 * vectors as u64 + self.preconditioner.as_ref().map_or(0, Preconditioner::memory_bytes)

@@ -403,6 +403,11 @@ impl Direct {
         }
     }
 
+    /// See [`Method::is_set_up`](super::Method::is_set_up).
+    pub fn is_set_up(&self) -> bool {
+        matches!(self.phase, Phase::Factored(_))
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         match &self.phase {
             Phase::Unordered => 0,

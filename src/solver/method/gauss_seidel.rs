@@ -112,6 +112,11 @@ impl GaussSeidel {
         self.is_ahead = false;
     }
 
+    /// See [`Method::is_set_up`](super::Method::is_set_up).
+    pub fn is_set_up(&self) -> bool {
+        !self.factors.is_empty()
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         (8 * self.factors.capacity() + 16 * self.states.capacity()) as u64
     }

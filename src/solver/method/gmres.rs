@@ -269,6 +269,11 @@ impl Gmres {
         self.rotated.clear();
     }
 
+    /// See [`Method::is_set_up`](super::Method::is_set_up).
+    pub fn is_set_up(&self) -> bool {
+        self.preconditioner.is_some()
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         let entries = self.triangle.iter().map(Vec::capacity).sum::<usize>();
         let small = 8 * entries as u64;

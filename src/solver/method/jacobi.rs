@@ -52,6 +52,11 @@ impl Jacobi {
         problem.product_work() + problem.vector_work(2)
     }
 
+    /// See [`Method::is_set_up`](super::Method::is_set_up).
+    pub fn is_set_up(&self) -> bool {
+        !self.factors.is_empty()
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         8 * self.factors.capacity() as u64
     }

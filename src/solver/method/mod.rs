@@ -81,6 +81,18 @@ impl Method {
         }
     }
 
+    /// Whether the next [`step`](Self::step) is an iteration and no set-up.
+    pub fn is_set_up(&self) -> bool {
+        match self {
+            Self::Jacobi(method) => method.is_set_up(),
+            Self::GaussSeidel(method) => method.is_set_up(),
+            Self::Cg(method) => method.is_set_up(),
+            Self::Bicgstab(method) => method.is_set_up(),
+            Self::Gmres(method) => method.is_set_up(),
+            Self::Direct(method) => method.is_set_up(),
+        }
+    }
+
     /// Whether `iterate.x` lags behind the tracked norm (GMRES inside a cycle).
     pub fn holds_back(&self) -> bool {
         match self {

@@ -1,0 +1,328 @@
+//! Which engine works the changes of a live system in, and for how long. Learns from the session what
+//! each engine really takes; all times are given to it, so that it decides alike in every world.
+//!
+//! Owns the choice, budgets and when a set-up has paid for itself beforehand; what there is to choose
+//! from is the engine's offer.
+
+use std::time::Duration;
+
+use crate::solver::live::{EngineName, LiveEnd, LiveWork, Offer};
+use crate::solver::outcome::Work;
+
+/// Seconds that an entry takes before anything was measured.
+const SECONDS_PER_ENTRY: f64 = 1.5e-9;
+
+/// Weight of the latest run in what is expected of the next.
+const LATEST: f64 = 0.3;
+
+/// Runs are remembered by the size they were foreseen to have, four times larger from one class to
+/// the next: what a forecast is worth differs between one change and ten thousand.
+const SIZE_CLASSES: usize = 16;
+const SIZE_RATIO_LOG2: u32 = 2;
+
+/// Relaxation may use up this part of what the next best would take before it is abandoned.
+const BUDGET: f64 = 1.0;
+
+/// An engine that nobody has tried for a size is given a try when it is foreseen to take at most this
+/// many times the best.
+const UNTRIED_MAX: f64 = 1.5;
+
+/// An engine that lost is tried again after so many runs of its size, then after twice as many, while
+/// it is foreseen to take at most `RETRY_MAX` times the best.
+const RETRY_RUNS: u64 = 64;
+const RETRY_MAX: f64 = 2.5;
+
+/// The time that one call of an engine should take.
+const SLICE: Duration = Duration::from_millis(4);
+
+/// A set-up is made when it would have saved its own time so far, or this part of it while the system
+/// is settled.
+const IDLE_PART: f64 = 0.25;
+
+/// A set-up this short is made without asking when there is nothing else to do.
+const IDLE_FREE: Duration = Duration::from_millis(500);
+
+/// One decision: who works, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub engine: EngineName,
+    /// Foreseen until settled, the set-up included.
+    pub predicted: Duration,
+    /// To be handed to [`LiveEngine::work`](crate::solver::live::LiveEngine::work).
+    pub entries_max: u64,
+    /// Entries until settled as the engine foresaw them.
+    foreseen: Work,
+    /// Time until it is abandoned, counted from the first call of the run.
+    budget: Duration,
+    /// What each engine would have taken, were it set up, and its set-up.
+    others: Vec<Forecast>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Forecast {
+    engine: EngineName,
+    /// Seconds.
+    work: f64,
+    set_up: f64,
+}
+
+/// What is known about one engine.
+#[derive(Debug, Clone, Default)]
+struct Experience {
+    /// Seconds per foreseen entry, by size; none where nothing was run.
+    rates: [Option<f64>; SIZE_CLASSES],
+    /// Runs of any engine since this one's last, by size, and how many it waits for.
+    idle: [u64; SIZE_CLASSES],
+    patience: [u64; SIZE_CLASSES],
+    /// Seconds per entry that was really touched.
+    speed: Option<f64>,
+    /// Seconds per foreseen entry of a set-up.
+    set_up_rate: Option<f64>,
+    /// Seconds that being set up would have saved so far.
+    regret: f64,
+}
+
+/// A run that is not at its end: several calls may be needed until settled.
+#[derive(Debug, Clone)]
+struct Run {
+    engine: EngineName,
+    foreseen: Work,
+    budget: Duration,
+    spent: Duration,
+    is_over: bool,
+}
+
+/// Chooses, and learns from what came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Governor {
+    relaxation: Experience,
+    path: Experience,
+    iteration: Experience,
+    run: Option<Run>,
+    /// Abandoned since the system was last settled.
+    abandoned: Vec<EngineName>,
+}
+
+impl Governor {
+    /// Decides who works next; none where nothing is to be done, or nobody can.
+    pub fn choose(&self, offers: &[Offer]) -> Option<Plan> {
+        let forecasts: Vec<Forecast> = offers.iter().map(|offer| self.forecast(offer)).collect();
+        let busy: Vec<(usize, f64)> = offers
+            .iter()
+            .enumerate()
+            .filter(|(_, offer)| offer.predicted.nonzeros > 0)
+            .map(|(at, offer)| (at, self.price(offer, &forecasts[at])))
+            .collect();
+        if busy.is_empty() {
+            return self.choose_set_up(offers, &forecasts);
+        }
+        let allowed = |at: usize| !self.abandoned.contains(&offers[at].engine) || busy.len() == 1;
+        let least = |among: &mut dyn Iterator<Item = (usize, f64)>| {
+            among.min_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        let (best, price) = least(&mut busy.iter().copied().filter(|(at, _)| allowed(*at)))
+            .or_else(|| least(&mut busy.iter().copied()))?;
+        let chosen = match self.continued(offers) {
+            Some(at) => at,
+            None => self.explored(offers, &busy, price).unwrap_or(best),
+        };
+        let rival = busy.iter().filter(|(at, _)| *at != chosen).map(|(_, price)| *price);
+        let rival = rival.fold(f64::INFINITY, f64::min);
+        Some(self.plan(offers, chosen, &forecasts, rival))
+    }
+
+    /// Takes in what a plan came to and what it took.
+    pub fn learn(&mut self, plan: &Plan, done: &LiveWork, took: Duration) {
+        let seconds = took.as_secs_f64();
+        match &done.end {
+            LiveEnd::Prepared(preparation) => {
+                let foreseen = plan.others.iter().find(|other| other.engine == plan.engine);
+                let entries = preparation.work.nonzeros.max(1) as f64;
+                let experience = self.experience_mut(plan.engine);
+                blend(&mut experience.set_up_rate, seconds / entries);
+                if foreseen.is_some() {
+                    experience.regret = 0.0;
+                }
+                return;
+            }
+            LiveEnd::Settled | LiveEnd::Paused | LiveEnd::Failed(_) => {}
+        }
+        if done.work.nonzeros > 0 {
+            let speed = seconds / done.work.nonzeros as f64;
+            blend(&mut self.experience_mut(plan.engine).speed, speed);
+        }
+        let mut run = match self.run.take() {
+            Some(run) if run.engine == plan.engine => run,
+            Some(_) | None => Run {
+                engine: plan.engine,
+                foreseen: plan.foreseen,
+                budget: plan.budget,
+                spent: Duration::ZERO,
+                is_over: false,
+            },
+        };
+        run.spent += took;
+        match done.end {
+            LiveEnd::Settled => {
+                self.settled(&run, &plan.others);
+                self.abandoned.clear();
+            }
+            LiveEnd::Failed(_) => self.gave_up(&run),
+            LiveEnd::Paused if run.spent >= run.budget => {
+                self.gave_up(&run);
+                self.abandoned.push(run.engine);
+            }
+            LiveEnd::Paused => {
+                run.is_over = false;
+                self.run = Some(run);
+            }
+            LiveEnd::Prepared(_) => unreachable!("handled above"),
+        }
+    }
+
+    /// Changes came or the system was settled by other means: nothing is abandoned any more.
+    pub fn forget_abandoned(&mut self) {
+        self.abandoned.clear();
+    }
+
+    fn settled(&mut self, run: &Run, others: &[Forecast]) {
+        let class = size_class(run.foreseen);
+        let spent = run.spent.as_secs_f64();
+        let rate = spent / run.foreseen.nonzeros.max(1) as f64;
+        for name in EngineName::ALL {
+            let experience = self.experience_mut(name);
+            if name == run.engine {
+                blend(&mut experience.rates[class], rate);
+                experience.idle[class] = 0;
+            } else {
+                experience.idle[class] += 1;
+            }
+        }
+        for other in others.iter().filter(|other| other.set_up > 0.0) {
+            let experience = self.experience_mut(other.engine);
+            experience.regret += (spent - other.work).max(0.0);
+        }
+    }
+
+    /// A run that led to nothing: the engine would have taken longer still.
+    fn gave_up(&mut self, run: &Run) {
+        let class = size_class(run.foreseen);
+        let rate = 2.0 * run.spent.as_secs_f64() / run.foreseen.nonzeros.max(1) as f64;
+        let experience = self.experience_mut(run.engine);
+        let known = experience.rates[class].unwrap_or(0.0);
+        experience.rates[class] = Some(known.max(rate));
+        experience.idle[class] = 0;
+        let patience = &mut experience.patience[class];
+        *patience = (2 * *patience).clamp(RETRY_RUNS, 1 << 20);
+    }
+
+    /// The engine whose run is under way, if it still has an offer.
+    fn continued(&self, offers: &[Offer]) -> Option<usize> {
+        let run = self.run.as_ref()?;
+        offers.iter().position(|offer| offer.engine == run.engine && offer.predicted.nonzeros > 0)
+    }
+
+    /// An engine that is to be tried although it is not foreseen to be the best.
+    fn explored(&self, offers: &[Offer], busy: &[(usize, f64)], best: f64) -> Option<usize> {
+        let is_due = |&(at, price): &(usize, f64)| {
+            let offer = &offers[at];
+            let experience = self.experience(offer.engine);
+            let class = size_class(offer.predicted);
+            let is_ready = offer.set_up.nonzeros == 0;
+            let is_abandoned = self.abandoned.contains(&offer.engine);
+            let patience = experience.patience[class].max(RETRY_RUNS);
+            let is_close = match experience.rates[class] {
+                None => price <= UNTRIED_MAX * best,
+                Some(_) => price <= RETRY_MAX * best && experience.idle[class] >= patience,
+            };
+            is_ready && !is_abandoned && price > best && is_close
+        };
+        busy.iter().find(|candidate| is_due(candidate)).map(|(at, _)| *at)
+    }
+
+    /// While the system is settled: the set-up that has paid for itself beforehand.
+    fn choose_set_up(&self, offers: &[Offer], forecasts: &[Forecast]) -> Option<Plan> {
+        let pays = |&at: &usize| {
+            let set_up = forecasts[at].set_up;
+            let regret = self.experience(offers[at].engine).regret;
+            set_up > 0.0 && (set_up <= IDLE_FREE.as_secs_f64() || regret >= IDLE_PART * set_up)
+        };
+        let at = (0..offers.len()).find(pays)?;
+        Some(self.plan(offers, at, forecasts, f64::INFINITY))
+    }
+
+    fn plan(&self, offers: &[Offer], at: usize, forecasts: &[Forecast], rival: f64) -> Plan {
+        let (offer, forecast) = (&offers[at], forecasts[at]);
+        let speed = self.experience(offer.engine).speed.unwrap_or(SECONDS_PER_ENTRY);
+        let budget = match offer.engine {
+            EngineName::Relaxation if rival.is_finite() => {
+                Duration::from_secs_f64((BUDGET * rival).min(1e6))
+            }
+            EngineName::Relaxation | EngineName::Path | EngineName::Iteration => Duration::MAX,
+        };
+        let spent = self.run.as_ref().filter(|run| run.engine == offer.engine);
+        let left = budget.saturating_sub(spent.map_or(Duration::ZERO, |run| run.spent));
+        let slice = left.min(SLICE).as_secs_f64();
+        let entries = (slice / speed.max(1e-12)) as u64;
+        Plan {
+            engine: offer.engine,
+            predicted: Duration::from_secs_f64((forecast.work + forecast.set_up).min(1e9)),
+            entries_max: entries.max(offer.step.nonzeros).max(1),
+            foreseen: offer.predicted,
+            budget,
+            others: forecasts.to_vec(),
+        }
+    }
+
+    fn forecast(&self, offer: &Offer) -> Forecast {
+        let experience = self.experience(offer.engine);
+        let rate = experience.rate(size_class(offer.predicted));
+        let set_up_rate = experience.set_up_rate.unwrap_or(SECONDS_PER_ENTRY);
+        Forecast {
+            engine: offer.engine,
+            work: offer.predicted.nonzeros as f64 * rate,
+            set_up: offer.set_up.nonzeros as f64 * set_up_rate,
+        }
+    }
+
+    /// What an offer counts: a set-up counts for nothing once it has paid for itself beforehand, and in
+    /// full until then.
+    fn price(&self, offer: &Offer, forecast: &Forecast) -> f64 {
+        let regret = self.experience(offer.engine).regret;
+        forecast.work + if regret >= forecast.set_up { 0.0 } else { forecast.set_up }
+    }
+
+    fn experience(&self, engine: EngineName) -> &Experience {
+        match engine {
+            EngineName::Relaxation => &self.relaxation,
+            EngineName::Path => &self.path,
+            EngineName::Iteration => &self.iteration,
+        }
+    }
+
+    fn experience_mut(&mut self, engine: EngineName) -> &mut Experience {
+        match engine {
+            EngineName::Relaxation => &mut self.relaxation,
+            EngineName::Path => &mut self.path,
+            EngineName::Iteration => &mut self.iteration,
+        }
+    }
+}
+
+impl Experience {
+    /// Seconds per foreseen entry for runs of a size: of the nearest size there is.
+    fn rate(&self, class: usize) -> f64 {
+        let distance = |at: &usize| at.abs_diff(class);
+        let known = (0..SIZE_CLASSES).filter(|at| self.rates[*at].is_some());
+        let nearest = known.min_by_key(distance).and_then(|at| self.rates[at]);
+        nearest.or(self.speed).unwrap_or(SECONDS_PER_ENTRY)
+    }
+}
+
+fn size_class(work: Work) -> usize {
+    (work.nonzeros.max(1).ilog2() / SIZE_RATIO_LOG2).min(SIZE_CLASSES as u32 - 1) as usize
+}
+
+fn blend(known: &mut Option<f64>, seen: f64) {
+    *known = Some(known.map_or(seen, |known| known + LATEST * (seen - known)));
+}

@@ -1,0 +1,464 @@
+//! The engine of a live system: takes a solve over and keeps it solved while its costs change. Owns who
+//! may work (`offers`), that all who work share `(x, r)`, and what may be said of the state: settled,
+//! residual, error bound. Who works, and for how long, is decided by the caller (`policy::planning`).
+
+mod flight;
+mod iteration;
+mod proof;
+mod relaxation;
+mod report;
+mod standing;
+mod tolerance;
+mod wear;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::solver::engine::{Engine, Selection};
+use crate::solver::live::delta::{CostDelta, DeltaFault, EditFault};
+use crate::solver::live::engine::iteration::{Aim, Iteration};
+use crate::solver::live::engine::proof::Proof;
+use crate::solver::live::engine::standing::Standing;
+use crate::solver::live::engine::tolerance::Tolerance;
+use crate::solver::live::matrix::ENTRIES_MAX;
+use crate::solver::live::state::{Applied, LiveFault, LiveSystem, Thresholds};
+use crate::solver::options::{MethodName, SolveOptions};
+use crate::solver::outcome::Work;
+use crate::solver::proof::SearchLimits;
+
+pub use report::{
+    BoundKind, EngineName, LiveEnd, LiveRefusal, LiveStop, LiveWork, Offer, RelaxationFailure,
+    StatedBound,
+};
+
+/// A matrix may grow to this many times its entries, and by so many for each row.
+const GROWTH_MAX: usize = 4;
+const GROWTH_ROW_MAX: usize = 64;
+
+/// Bytes of an entry with its place in the overlay, by which growth is held within the memory limit.
+const ENTRY_BYTES: u64 = 84;
+
+/// Where relaxation may work, iterations aim at this part of the threshold: few rows then stay above
+/// theirs, which relaxation would have to serve.
+const TARGET_BESIDE_RELAXATION: f64 = 0.2;
+const TARGET: f64 = 0.5;
+
+/// Entries that a search for a witness may touch, in products with `A`.
+const SEARCH_PRODUCTS_MAX: u64 = 4_000;
+
+/// A system under change with everything that keeps it solved.
+///
+/// Memory: that of [`LiveSystem`], the method's preconditioner or factor, 24 bytes a row while a
+/// method is on its way, and 24 for a witness.
+#[derive(Debug)]
+pub struct LiveEngine {
+    live: LiveSystem,
+    tolerance: Tolerance,
+    standing: Standing,
+    proof: Proof,
+    iteration: Iteration,
+    /// Deltas accepted.
+    version: u64,
+    /// At least `‖b − A x‖₂`; infinite where nothing is known.
+    norm_at_most: f64,
+    /// Relaxation ran into its limits, and is not offered before the next change.
+    relaxation_failed: bool,
+    /// The method asked for was taken because `A` was proven to be an H-matrix.
+    relies_on_dominance: bool,
+}
+
+impl LiveEngine {
+    /// Whether [`of`](Self::of) takes this solve.
+    ///
+    /// # Errors
+    /// See [`LiveRefusal`].
+    pub fn admits(engine: &Engine) -> Result<(), LiveRefusal> {
+        let entries_max = ENTRIES_MAX;
+        match () {
+            () if !engine.is_unscaled() => Err(LiveRefusal::Magnitude),
+            () if engine.system().nonzeros() > entries_max => {
+                Err(EditFault::TooManyEntries { entries_max }.into())
+            }
+            () => Ok(()),
+        }
+    }
+
+    /// Takes a solve over in whatever state it is: system, `x`, options, and the method with what it
+    /// has set up. O(nnz + n).
+    ///
+    /// # Errors
+    /// See [`LiveRefusal`]; [`admits`](Self::admits) tells before.
+    pub fn of(engine: Engine) -> Result<Self, LiveRefusal> {
+        Self::admits(&engine)?;
+        let (iteration, rest) = Iteration::of(engine.hand_over());
+        let (system, options) = (rest.system, iteration.options());
+        let tolerance = Tolerance::new(options.tolerance, system.rhs());
+        let limits = SearchLimits {
+            entries_max: SEARCH_PRODUCTS_MAX * system.nonzeros().max(system.order()) as u64,
+            memory_bytes_max: options.memory_bytes_max,
+        };
+        let proof = Proof::of(&rest.analysis, system.rows(), limits);
+        let entries_max = entries_max(system.nonzeros(), system.order(), options);
+        let thresholds = Thresholds::Uniform(tolerance.row_threshold());
+        let live = LiveSystem::new(system, &rest.x, thresholds, entries_max).map_err(refused)?;
+        let iterates_by_diagonal =
+            matches!(iteration.options().method, MethodName::Jacobi | MethodName::GaussSeidel);
+        let relies_on_dominance = iterates_by_diagonal && rest.analysis.h_matrix.is_some();
+        let mut new = Self {
+            norm_at_most: live.residual_norm(),
+            standing: Standing::of(&rest.analysis),
+            live,
+            tolerance,
+            proof,
+            iteration,
+            version: 0,
+            relaxation_failed: false,
+            relies_on_dominance,
+        };
+        new.rest_at_zero();
+        Ok(new)
+    }
+
+    /// Makes all of a delta's changes or none; residual, thresholds and bounds follow at once, O(1) for
+    /// each edit (see [`LiveSystem::apply`]).
+    ///
+    /// # Errors
+    /// What is wrong with the edits; nothing has changed then.
+    pub fn apply(&mut self, delta: &CostDelta) -> Result<Applied, Vec<DeltaFault>> {
+        let applied = self.live.apply(delta)?;
+        self.version += 1;
+        for change in &applied.rhs {
+            self.tolerance.rhs_changed(change.old, change.new);
+            self.widen((change.new - change.old).abs());
+        }
+        for change in &applied.entries {
+            self.standing.entry_changed(self.live.matrix(), change);
+            self.proof.entry_changed(change);
+            self.iteration.entry_changed(change);
+            self.widen((change.new - change.old).abs() * self.live.x(change.col).abs());
+        }
+        if !applied.rhs.is_empty() && self.tolerance.follow(self.live.rhs()) {
+            let thresholds = Thresholds::Uniform(self.tolerance.row_threshold());
+            self.live.set_thresholds(thresholds).expect("a row threshold is positive and normal");
+        }
+        if !(applied.rhs.is_empty() && applied.entries.is_empty()) {
+            self.iteration.system_changed();
+            self.relaxation_failed = false;
+        }
+        Ok(applied)
+    }
+
+    fn widen(&mut self, by: f64) {
+        self.norm_at_most = (self.norm_at_most + by) * (1.0 + 8.0 * f64::EPSILON);
+    }
+
+    /// Deltas accepted so far.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether `‖b − A x‖₂ ≤ tolerance · ‖b‖₂` holds for certain. O(1).
+    pub fn is_settled(&self) -> bool {
+        self.norm_at_most <= self.tolerance.certain_threshold()
+            || (self.live.is_settled() && self.tolerance.is_met_by_rows(self.live.drift()))
+    }
+
+    /// Who may work now and what that is foreseen to take, in no order. Empty while the system is
+    /// settled, but for what is worth setting up meanwhile, and where nothing can settle it.
+    pub fn offers(&self) -> Vec<Offer> {
+        let is_settled = self.is_settled();
+        EngineName::ALL.into_iter().filter_map(|engine| self.offer(engine, is_settled)).collect()
+    }
+
+    fn offer(&self, engine: EngineName, is_settled: bool) -> Option<Offer> {
+        let offer = match engine {
+            EngineName::Relaxation => self.offer_relaxation(is_settled)?,
+            EngineName::Path => return None,
+            EngineName::Iteration => self.offer_iteration(is_settled)?,
+        };
+        (!is_settled || offer.set_up.nonzeros > 0).then_some(offer)
+    }
+
+    fn offer_relaxation(&self, is_settled: bool) -> Option<Offer> {
+        if self.relaxation_failed || !self.relaxation_is_allowed() {
+            return None;
+        }
+        let set_up = match self.proof.holds() {
+            true => Work::default(),
+            false if self.proof.is_worth_a_search() => {
+                self.proof.search_work(self.live.matrix().stored_rows())
+            }
+            false => return None,
+        };
+        let predicted = match is_settled {
+            true => Work::default(),
+            false => relaxation::predicted(&self.live, self.tolerance.row_threshold()),
+        };
+        let nonzeros = 4 * self.live.matrix().nonzeros() as u64;
+        let step = Work { nonzeros, flops: 2 * nonzeros };
+        Some(Offer { engine: EngineName::Relaxation, predicted, set_up, step })
+    }
+
+    /// Methods that were asked for by name do all the work themselves, but those that relax.
+    fn relaxation_is_allowed(&self) -> bool {
+        match self.iteration.options().method {
+            MethodName::Hybrid | MethodName::GaussSeidel => true,
+            MethodName::Jacobi
+            | MethodName::Cg
+            | MethodName::Bicgstab
+            | MethodName::Gmres
+            | MethodName::Direct => false,
+        }
+    }
+
+    fn offer_iteration(&self, is_settled: bool) -> Option<Offer> {
+        if is_settled || self.iteration.stop().is_some() {
+            return None;
+        }
+        let norm = self.residual_norm_about();
+        let (predicted, set_up) = self.iteration.predicted(&self.live, norm, self.aim());
+        let step = self.iteration.step_work(&self.live);
+        Some(Offer { engine: EngineName::Iteration, predicted, set_up, step })
+    }
+
+    /// `‖r‖₂` at about, from a few of the rows that are above their threshold.
+    fn residual_norm_about(&self) -> f64 {
+        let count = self.live.active_rows();
+        let stride = count.div_ceil(1_024).max(1);
+        let squares: f64 =
+            self.live.active().step_by(stride).map(|row| self.live.residual(row).powi(2)).sum();
+        let settled = self.tolerance.rows_norm(0.0);
+        (squares * stride as f64).sqrt().max(settled).min(f64::MAX)
+    }
+
+    fn aim(&self) -> Aim {
+        let threshold = self.tolerance.certain_threshold();
+        let part = if self.proof.holds() { TARGET_BESIDE_RELAXATION } else { TARGET };
+        Aim { threshold, target: part * threshold }
+    }
+
+    /// Lets an engine work on about `entries_max` matrix entries, at least one step and never more than
+    /// about one iteration beyond. `(x, r)` is valid after every end.
+    pub fn work(&mut self, engine: EngineName, entries_max: u64) -> LiveWork {
+        if self.rest_at_zero() || self.is_settled_but_for_set_ups(engine) {
+            return LiveWork { work: Work::default(), end: LiveEnd::Settled };
+        }
+        let (done, norm) = match engine {
+            EngineName::Relaxation => self.relax(entries_max),
+            EngineName::Path => {
+                let evidence = "there is none".to_owned();
+                let end = LiveEnd::Failed(LiveStop::NoPath { evidence });
+                (LiveWork { work: Work::default(), end }, None)
+            }
+            EngineName::Iteration => self.iterate(entries_max),
+        };
+        match (norm, &done.end) {
+            (Some(norm), _) => self.norm_at_most = norm,
+            (None, LiveEnd::Settled) => {
+                self.norm_at_most = self.tolerance.rows_norm(self.live.drift());
+            }
+            (None, LiveEnd::Paused | LiveEnd::Prepared(_) | LiveEnd::Failed(_)) => {}
+        }
+        done
+    }
+
+    fn is_settled_but_for_set_ups(&self, engine: EngineName) -> bool {
+        let sets_up = engine == EngineName::Relaxation && !self.proof.holds();
+        self.is_settled() && !sets_up
+    }
+
+    fn relax(&mut self, entries_max: u64) -> (LiveWork, Option<f64>) {
+        let Some(licence) = self.proof.licence(self.live.matrix().version()) else {
+            return (self.search(), None);
+        };
+        self.iteration.abandon();
+        self.norm_at_most = f64::INFINITY;
+        let (done, norm) = relaxation::work(&mut self.live, &licence, &self.tolerance, entries_max);
+        self.relaxation_failed = matches!(done.end, LiveEnd::Failed(_));
+        (done, norm)
+    }
+
+    fn search(&mut self) -> LiveWork {
+        if !self.proof.is_worth_a_search() {
+            let evidence = self.proof.evidence();
+            let end = LiveEnd::Failed(LiveStop::NoLicence { evidence });
+            return LiveWork { work: Work::default(), end };
+        }
+        self.live.merge();
+        let preparation = self.proof.search(self.live.matrix().stored_rows());
+        LiveWork { work: preparation.work, end: LiveEnd::Prepared(preparation) }
+    }
+
+    fn iterate(&mut self, entries_max: u64) -> (LiveWork, Option<f64>) {
+        if let Some(stop) = self.dominance_lost() {
+            return (LiveWork { work: Work::default(), end: LiveEnd::Failed(stop) }, None);
+        }
+        let aim = self.aim();
+        self.iteration.work(&mut self.live, &mut self.standing, aim, entries_max)
+    }
+
+    /// Whether the method that was asked for has lost what it relies on, as far as a search can tell.
+    fn dominance_lost(&mut self) -> Option<LiveStop> {
+        let is_at_stake = self.relies_on_dominance && self.live.matrix().version() > 0;
+        if !is_at_stake || self.proof.holds() {
+            return None;
+        }
+        if self.proof.has_changed_since_search() {
+            self.live.merge();
+            self.proof.search(self.live.matrix().stored_rows());
+        }
+        if self.proof.holds() {
+            return None;
+        }
+        self.iteration.abandon();
+        let (method, evidence) = (self.iteration.options().method, self.proof.evidence());
+        let stop = LiveStop::DominanceLost { method, evidence, instead: MethodName::Hybrid };
+        self.iteration.stop_with(stop.clone());
+        Some(stop)
+    }
+
+    /// `b = 0` has the solution 0, which is taken at once; whether that is so.
+    fn rest_at_zero(&mut self) -> bool {
+        if self.tolerance.norm() > 0.0 {
+            return false;
+        }
+        if self.norm_at_most > 0.0 {
+            self.iteration.abandon();
+            self.live.write_x(&vec![0.0; self.live.order()]);
+            self.norm_at_most = 0.0;
+        }
+        true
+    }
+
+    /// Measures `b − A x` and keeps it; returns its norm. O(nnz + n).
+    pub fn measure(&mut self) -> f64 {
+        self.live.measure();
+        self.norm_at_most = self.live.residual_norm();
+        self.norm_at_most
+    }
+
+    /// `‖r‖₂` of the residual kept. O(n).
+    pub fn residual_norm(&self) -> f64 {
+        self.live.residual_norm()
+    }
+
+    /// The residual norm at which the system is settled: `tolerance · ‖b‖₂` of the present `b`.
+    pub fn residual_threshold(&self) -> f64 {
+        self.tolerance.threshold()
+    }
+
+    /// `‖b‖₂`.
+    pub fn rhs_norm(&self) -> f64 {
+        self.tolerance.norm()
+    }
+
+    /// What is known about `‖x* − x‖∞`, also while changes wait to be worked in. O(n); two products more
+    /// the first time after a measurement.
+    pub fn error_bound(&mut self) -> StatedBound {
+        let row_max = self.row_max();
+        self.proof.overall(&mut self.live, row_max)
+    }
+
+    /// `x[row]` with what is known about its error, O(1) for large systems that are settled; none
+    /// beyond the last row.
+    pub fn read(&mut self, row: usize) -> Option<(f64, StatedBound)> {
+        if row >= self.live.order() {
+            return None;
+        }
+        let row_max = self.row_max();
+        let bound = self.proof.of_row(&mut self.live, row, row_max);
+        Some((self.live.x(row), bound))
+    }
+
+    /// At least every `|rᵢ|` as kept. O(active rows).
+    fn row_max(&self) -> f64 {
+        let active = self.live.active().map(|row| self.live.residual(row).abs());
+        let over = active.fold(self.tolerance.row_threshold(), f64::max);
+        // What is kept differs from what is true by the drift.
+        over.min(self.norm_at_most + self.live.drift())
+    }
+
+    /// Copies `x` into `solution`.
+    ///
+    /// # Panics
+    /// Unless it has length n.
+    pub fn solution_into(&self, solution: &mut [f64]) {
+        assert!(solution.len() == self.live.order(), "a solution has n entries");
+        for (row, value) in solution.iter_mut().enumerate() {
+            *value = self.live.x(row);
+        }
+    }
+
+    /// A copy of `x`.
+    pub fn copy_x(&self) -> Vec<f64> {
+        self.live.copy_x()
+    }
+
+    /// The system as it stands.
+    pub fn live(&self) -> &LiveSystem {
+        &self.live
+    }
+
+    /// n.
+    pub fn order(&self) -> usize {
+        self.live.order()
+    }
+
+    /// Stored entries of `A`.
+    pub fn nonzeros(&self) -> usize {
+        self.live.matrix().nonzeros()
+    }
+
+    pub fn options(&self) -> &SolveOptions {
+        self.iteration.options()
+    }
+
+    /// The method that [`EngineName::Iteration`] stands for, with the reasons.
+    pub fn selection(&self) -> &Selection {
+        self.iteration.selection()
+    }
+
+    /// Iterations of all methods, the solve included.
+    pub fn iteration(&self) -> u64 {
+        self.iteration.iteration()
+    }
+
+    /// Lowers the memory that factors may take to what there is.
+    pub fn limit_memory(&mut self, bytes_max: u64) {
+        self.iteration.limit_memory(bytes_max);
+    }
+
+    /// Leaves a factorisation off as soon as `unwanted` is set.
+    pub fn heed(&mut self, unwanted: Arc<AtomicBool>) {
+        self.iteration.heed(unwanted);
+    }
+
+    /// Bytes that the next [`work`](Self::work) is predicted to take beyond
+    /// [`memory_bytes`](Self::memory_bytes): those of a factorisation.
+    pub fn next_step_bytes(&self) -> u64 {
+        self.iteration.next_step_bytes()
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> u64 {
+        self.live.memory_bytes() + self.proof.memory_bytes() + self.iteration.memory_bytes()
+    }
+}
+
+/// The entries that a matrix may come to hold under changes.
+fn entries_max(nonzeros: usize, order: usize, options: &SolveOptions) -> usize {
+    let by_memory = usize::try_from(options.memory_bytes_max / ENTRY_BYTES).unwrap_or(ENTRIES_MAX);
+    let by_growth = (GROWTH_MAX * nonzeros).saturating_add(GROWTH_ROW_MAX * order);
+    by_growth.min(by_memory).max(nonzeros).min(ENTRIES_MAX)
+}
+
+fn refused(fault: LiveFault) -> LiveRefusal {
+    match fault {
+        LiveFault::TooManyEntries { entries_max, .. } => {
+            EditFault::TooManyEntries { entries_max }.into()
+        }
+        LiveFault::Length { .. } | LiveFault::NotFinite { .. } | LiveFault::Threshold { .. } => {
+            unreachable!("a solve hands over a finite x of its system's order: {fault}")
+        }
+    }
+}

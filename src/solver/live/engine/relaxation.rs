@@ -1,0 +1,93 @@
+//! Relaxation as an engine: foreseen from the rows that are to be relaxed, run on the licence that the
+//! proof gives, measured where rounding leaves doubt.
+
+use crate::solver::live::engine::report::{LiveEnd, LiveStop, LiveWork, RelaxationFailure};
+use crate::solver::live::engine::tolerance::Tolerance;
+use crate::solver::live::licence::Licence;
+use crate::solver::live::push::RelaxationEnd;
+use crate::solver::live::state::LiveSystem;
+use crate::solver::outcome::Work;
+
+/// Pushes grow with the residual over the threshold to this power: what a push leaves is shared out,
+/// and much of it ends below the threshold (fitted to changes of random dominant systems).
+const POWER: f64 = 0.9;
+
+/// Rows that are looked at to foresee the work.
+const LOOKED_AT_MAX: usize = 1_024;
+
+/// Sweeps that bring a residual down by half, where more are active than push is good for.
+const SWEEPS_PER_HALVING: f64 = 1.5;
+
+/// Measurements in one call after which rounding is taken for the reason that rows stay active.
+const MEASUREMENTS_MAX: u32 = 3;
+
+/// Foreseen for making every row fall below its threshold: the sum over active rows of
+/// `(|rᵢ| / threshold)^0.9` times the entries of their columns, at most that of sweeps over all.
+pub(super) fn predicted(live: &LiveSystem, threshold: f64) -> Work {
+    let count = live.active_rows();
+    let stride = count.div_ceil(LOOKED_AT_MAX).max(1);
+    let (mut pushes, mut largest, mut looked_at) = (0.0, 0.0_f64, 0);
+    for row in live.active().step_by(stride) {
+        let node = &live.nodes[row];
+        let over = node.r.abs() / threshold;
+        pushes += over.powf(POWER) * node.column().len().max(1) as f64;
+        largest = largest.max(over);
+        looked_at += 1;
+    }
+    let share = if looked_at == 0 { 0.0 } else { count as f64 / f64::from(looked_at) };
+    let entries = live.matrix().nonzeros() as f64;
+    let sweeps = entries * (3.0 + SWEEPS_PER_HALVING * largest.max(1.0).log2());
+    let nonzeros = (pushes * share).min(sweeps).ceil() as u64;
+    Work { nonzeros, flops: 2 * nonzeros }
+}
+
+/// Relaxes until settled or until `entries_max` is used up; the longest column is always allowed.
+pub(super) fn work(
+    live: &mut LiveSystem,
+    licence: &Licence,
+    tolerance: &Tolerance,
+    entries_max: u64,
+) -> (LiveWork, Option<f64>) {
+    let entries_max = entries_max.max(4 * live.column_entries_max as u64);
+    let product = live.matrix().nonzeros() as u64;
+    let mut entries = 0;
+    let mut measurements = 0;
+    let (end, norm) = loop {
+        let relaxed = match live.relax(licence, entries_max.saturating_sub(entries)) {
+            Ok(relaxed) => relaxed,
+            Err(refusal) => {
+                let evidence = refusal.to_string();
+                break (LiveEnd::Failed(LiveStop::NoLicence { evidence }), None);
+            }
+        };
+        entries += relaxed.entries;
+        let is_certain = tolerance.is_met_by_rows(live.drift());
+        match relaxed.end {
+            RelaxationEnd::Settled if is_certain => break (LiveEnd::Settled, None),
+            RelaxationEnd::OverBudget => break (LiveEnd::Paused, None),
+            RelaxationEnd::Settled
+            | RelaxationEnd::Doubtful
+            | RelaxationEnd::RoundingLimit { .. } => {
+                live.measure();
+                entries += product;
+                measurements += 1;
+                let norm = live.residual_norm();
+                if norm <= tolerance.certain_threshold() {
+                    break (LiveEnd::Settled, Some(norm));
+                }
+                let is_stuck = matches!(relaxed.end, RelaxationEnd::RoundingLimit { .. });
+                if is_stuck || measurements >= MEASUREMENTS_MAX {
+                    let failure = RelaxationFailure(relaxed.end);
+                    break (LiveEnd::Failed(LiveStop::Relaxation(failure)), Some(norm));
+                }
+            }
+            end @ (RelaxationEnd::ZeroDiagonal { .. }
+            | RelaxationEnd::NotFinite { .. }
+            | RelaxationEnd::Diverging { .. }) => {
+                let failure = RelaxationFailure(end);
+                break (LiveEnd::Failed(LiveStop::Relaxation(failure)), None);
+            }
+        }
+    };
+    (LiveWork { work: Work { nonzeros: entries, flops: 2 * entries }, end }, norm)
+}

@@ -1,0 +1,401 @@
+//! A live engine keeps a solve solved while its costs change: whatever comes, every settled state
+//! solves the system as it stands, within the bound that is announced for it, and what cannot be
+//! solved ends by type.
+
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use weir::policy::planning::Governor;
+use weir::solver::analysis::Analysis;
+use weir::solver::engine::Engine;
+use weir::solver::gallery;
+use weir::solver::live::{
+    BoundKind, Change, CostDelta, EngineName, LiveEnd, LiveEngine, LiveStop, StatedBound,
+};
+use weir::solver::options::{MethodName, SolveOptions};
+use weir::solver::outcome::{Refusal, Step};
+use weir::solver::system::LinearSystem;
+
+use crate::support::{Dense, dense_solution, system_of};
+
+/// Calls until an engine must have settled a small system.
+const CALLS_MAX: usize = 3_000;
+
+struct Draws(ChaCha8Rng);
+
+impl Draws {
+    fn seeded(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        ((u128::from(self.0.next_u64()) * count as u128) >> 64) as usize
+    }
+
+    /// Uniform in [−1, 1).
+    fn number(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+}
+
+/// What is held, in the plainest form.
+struct Model {
+    a: Dense,
+    b: Vec<f64>,
+}
+
+impl Model {
+    fn of(system: &LinearSystem) -> Self {
+        let n = system.order();
+        let mut a = vec![vec![0.0; n]; n];
+        for (row, entries) in a.iter_mut().enumerate() {
+            let (cols, values) = system.rows().row(row);
+            cols.iter().zip(values).for_each(|(col, value)| entries[*col as usize] = *value);
+        }
+        Self { a, b: system.rhs().to_vec() }
+    }
+
+    fn set_entry(&mut self, delta: &mut CostDelta, row: usize, col: usize, value: f64) {
+        delta.edit_entry(row, col, Change::Set(value), Some(self.a[row][col]));
+        self.a[row][col] = value;
+    }
+
+    fn set_rhs(&mut self, delta: &mut CostDelta, row: usize, value: f64) {
+        delta.edit_rhs(row, Change::Set(value), Some(self.b[row]));
+        self.b[row] = value;
+    }
+
+    /// `‖b − A x‖₂`.
+    fn residual_norm(&self, x: &[f64]) -> f64 {
+        let rows = self.a.iter().zip(&self.b);
+        let square = |(row, b): (&Vec<f64>, &f64)| {
+            let product: f64 = row.iter().zip(x).map(|(a, x)| a * x).sum();
+            (b - product).powi(2)
+        };
+        rows.map(square).sum::<f64>().sqrt()
+    }
+
+    fn rhs_norm(&self) -> f64 {
+        self.b.iter().map(|b| b * b).sum::<f64>().sqrt()
+    }
+
+    /// `‖A‖∞ ‖A⁻¹‖∞`, infinite where elimination meets a zero.
+    fn condition(&self) -> f64 {
+        let n = self.b.len();
+        let norm = |rows: &Dense| {
+            rows.iter().map(|row| row.iter().map(|a| a.abs()).sum()).fold(0.0, f64::max)
+        };
+        let mut inverse = vec![vec![0.0; n]; n];
+        for col in 0..n {
+            let mut unit = vec![0.0; n];
+            unit[col] = 1.0;
+            let Some(x) = dense_solution(&self.a, &unit) else { return f64::INFINITY };
+            (0..n).for_each(|row| inverse[row][col] = x[row]);
+        }
+        norm(&self.a) * norm(&inverse)
+    }
+}
+
+fn solved(system: LinearSystem, options: SolveOptions) -> LiveEngine {
+    let analysis = Analysis::of(&system);
+    let mut engine = Engine::new(system, analysis, None, options).expect("a method that fits");
+    while !matches!(engine.step(), Step::Finished(_)) {}
+    LiveEngine::of(engine).expect("numbers of ordinary size")
+}
+
+fn of_method(system: LinearSystem, method: MethodName) -> LiveEngine {
+    solved(system, SolveOptions { method, ..SolveOptions::default() })
+}
+
+/// Works as the governor says, with a clock that charges a nanosecond an entry; returns why nobody
+/// could settle the system, if so.
+fn settle(live: &mut LiveEngine, governor: &mut Governor) -> Option<LiveStop> {
+    let mut last_stop = None;
+    for _ in 0..CALLS_MAX {
+        let Some(plan) = governor.choose(&live.offers()) else {
+            return if live.is_settled() { None } else { Some(last_stop.expect("a reason")) };
+        };
+        let done = live.work(plan.engine, plan.entries_max);
+        if let LiveEnd::Failed(stop) = &done.end {
+            last_stop = Some(stop.clone());
+        }
+        governor.learn(&plan, &done, Duration::from_nanos(done.work.nonzeros));
+    }
+    panic!("not settled after {CALLS_MAX} calls, residual {:e}", live.residual_norm());
+}
+
+fn settle_by(live: &mut LiveEngine, engine: EngineName, entries_max: u64) -> LiveEnd {
+    for _ in 0..CALLS_MAX {
+        match live.work(engine, entries_max).end {
+            LiveEnd::Paused | LiveEnd::Prepared(_) => {}
+            end @ (LiveEnd::Settled | LiveEnd::Failed(_)) => return end,
+        }
+    }
+    panic!("not settled after {CALLS_MAX} calls");
+}
+
+/// A settled state solves what the model holds, and its bounds are true.
+fn check_settled(live: &mut LiveEngine, model: &Model, tolerance: f64, what: &str) {
+    let x = live.copy_x();
+    let (found, allowed) = (model.residual_norm(&x), tolerance * model.rhs_norm());
+    assert!(found <= allowed * (1.0 + 1e-6), "{what}: {found:e} > {allowed:e}");
+    check_bound(live, model, what);
+}
+
+/// The bound announced covers the distance to what a dense solver finds.
+fn check_bound(live: &mut LiveEngine, model: &Model, what: &str) {
+    let stated = live.error_bound();
+    if stated.kind == BoundKind::None {
+        return;
+    }
+    let x = live.copy_x();
+    let exact = dense_solution(&model.a, &model.b).expect("an H-matrix is not singular");
+    let size = exact.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
+    let error = x.iter().zip(&exact).map(|(x, e)| (x - e).abs()).fold(0.0, f64::max);
+    // The dense solver rounds, too.
+    let allowed = stated.absolute + 1e-12 * size;
+    assert!(error <= allowed, "{what}: error {error:e}, bound {:e}", stated.absolute);
+    for row in [0, x.len() / 2] {
+        let (value, bound) = live.read(row).expect("a row");
+        assert_eq!(value, x[row]);
+        assert!((value - exact[row]).abs() <= bound.absolute + 1e-12 * size, "{what}: row {row}");
+    }
+}
+
+fn dominant(n: usize, draws: &mut Draws) -> LinearSystem {
+    let mut a = vec![vec![0.0; n]; n];
+    for row in 0..n {
+        for _ in 0..3 {
+            let col = draws.below(n);
+            a[row][col] = draws.number();
+        }
+        a[row][row] = 0.0;
+        a[row][row] = 0.2 + a[row].iter().map(|a| a.abs()).sum::<f64>();
+    }
+    system_of(&a, (0..n).map(|_| draws.number()).collect())
+}
+
+/// One delta of a few edits of every kind, and its effect on the model.
+fn mixed_delta(draws: &mut Draws, model: &mut Model) -> CostDelta {
+    let n = model.b.len();
+    let mut delta = CostDelta::default();
+    for _ in 0..1 + draws.below(3) {
+        let (row, col) = (draws.below(n), draws.below(n));
+        let held = model.a[row][col];
+        match draws.below(9) {
+            0..=3 => model.set_rhs(&mut delta, row, 4.0 * draws.number()),
+            4 => model.set_entry(&mut delta, row, col, 0.3 * draws.number()),
+            5 => model.set_entry(&mut delta, row, col, -held),
+            6 => model.set_entry(&mut delta, row, col, 0.0),
+            // Dominance goes, and comes back.
+            7 => model.set_entry(&mut delta, row, row, 0.1 * draws.number()),
+            _ => {
+                for row in 0..n {
+                    let rest: f64 = model.a[row].iter().map(|a| a.abs()).sum::<f64>();
+                    let sum = rest - model.a[row][row].abs();
+                    if model.a[row][row].abs() <= sum {
+                        model.set_entry(&mut delta, row, row, 0.3 + sum);
+                    }
+                }
+            }
+        }
+    }
+    delta
+}
+
+#[test]
+fn thousands_of_mixed_changes_are_solved_or_end_by_type() {
+    let (mut settled, mut proven, mut stopped) = (0, 0, 0);
+    for seed in 0..6 {
+        let mut draws = Draws::seeded(seed);
+        let system = dominant(20 + 4 * seed as usize, &mut draws);
+        let mut model = Model::of(&system);
+        let mut live = of_method(system, MethodName::Hybrid);
+        let mut governor = Governor::default();
+        for step in 0..400 {
+            let what = format!("seed {seed}, step {step}");
+            let delta = mixed_delta(&mut draws, &mut model);
+            live.apply(&delta).expect("what the model holds is held");
+            // Also while the change waits.
+            check_bound(&mut live, &model, &what);
+            match settle(&mut live, &mut governor) {
+                None => {
+                    check_settled(&mut live, &model, 1e-8, &what);
+                    settled += 1;
+                    proven += usize::from(live.error_bound().kind == BoundKind::Proven);
+                }
+                Some(stop) => {
+                    let condition = model.condition();
+                    assert!(condition > 1e7, "{what}: {stop}, condition {condition:e}");
+                    stopped += 1;
+                }
+            }
+        }
+    }
+    assert!(settled > 2_000 && proven > 500 && stopped < 300, "{settled} {proven} {stopped}");
+}
+
+#[test]
+fn every_engine_alone_settles_what_it_offers() {
+    for engine in EngineName::ALL {
+        let mut draws = Draws::seeded(7);
+        let system = dominant(60, &mut draws);
+        let mut model = Model::of(&system);
+        let mut live = of_method(system, MethodName::Hybrid);
+        for step in 0..50 {
+            let mut delta = CostDelta::default();
+            let row = draws.below(60);
+            model.set_rhs(&mut delta, row, draws.number());
+            let (row, value) = (draws.below(60), 0.01 * draws.number());
+            model.set_entry(&mut delta, row, draws.below(60), value);
+            live.apply(&delta).expect("what the model holds is held");
+            if live.offers().iter().all(|offer| offer.engine != engine) {
+                assert_eq!(engine, EngineName::Path, "step {step}");
+                continue;
+            }
+            let end = settle_by(&mut live, engine, 10_000);
+            assert_eq!(end, LiveEnd::Settled, "{engine}, step {step}");
+            check_settled(&mut live, &model, 1e-8, &format!("{engine}, step {step}"));
+        }
+    }
+}
+
+#[test]
+fn a_right_hand_side_that_vanishes_has_the_solution_zero_and_comes_back() {
+    let mut draws = Draws::seeded(3);
+    let system = dominant(30, &mut draws);
+    let mut model = Model::of(&system);
+    let mut live = of_method(system, MethodName::Hybrid);
+    let mut governor = Governor::default();
+    let mut delta = CostDelta::default();
+    (0..30).for_each(|row| model.set_rhs(&mut delta, row, 0.0));
+    live.apply(&delta).unwrap();
+    assert!(!live.is_settled());
+    assert_eq!(settle(&mut live, &mut governor), None);
+    assert_eq!((live.rhs_norm(), live.residual_threshold()), (0.0, 0.0));
+    assert_eq!(live.copy_x(), vec![0.0; 30]);
+    let exact = StatedBound { kind: BoundKind::Proven, absolute: 0.0, relative: Some(0.0) };
+    assert_eq!(live.error_bound(), exact);
+    let mut delta = CostDelta::default();
+    model.set_rhs(&mut delta, 4, 1e-3);
+    live.apply(&delta).unwrap();
+    assert!(!live.is_settled());
+    assert_eq!(settle(&mut live, &mut governor), None);
+    check_settled(&mut live, &model, 1e-8, "after zero");
+}
+
+#[test]
+fn a_state_that_was_settled_for_a_large_right_hand_side_is_not_for_a_small_one() {
+    let mut draws = Draws::seeded(4);
+    let system = dominant(40, &mut draws);
+    let mut model = Model::of(&system);
+    let mut live = of_method(system, MethodName::Hybrid);
+    let mut governor = Governor::default();
+    for factor in [1e3, 1e-6, 0.97, 1e5, 1e-3] {
+        let mut delta = CostDelta::default();
+        for row in 0..40 {
+            let value = model.b[row] * factor;
+            model.set_rhs(&mut delta, row, value);
+        }
+        live.apply(&delta).unwrap();
+        let is_true = model.residual_norm(&live.copy_x()) <= 1e-8 * model.rhs_norm();
+        assert!(is_true || !live.is_settled(), "{factor}");
+        assert_eq!(settle(&mut live, &mut governor), None);
+        check_settled(&mut live, &model, 1e-8, "scaled");
+    }
+}
+
+fn forced(method: MethodName, edits: &[(usize, usize, f64)]) -> LiveEnd {
+    let mut live = of_method(gallery::poisson_2d(8, 1).unwrap(), method);
+    let mut delta = CostDelta::default();
+    for &(row, col, value) in edits {
+        delta.edit_entry(row, col, Change::Set(value), None);
+    }
+    live.apply(&delta).unwrap();
+    let end = settle_by(&mut live, EngineName::Iteration, 1_000_000);
+    assert!(live.offers().iter().all(|offer| offer.engine != EngineName::Iteration));
+    // What is mended is taken up again.
+    let mut mended = CostDelta::default();
+    for &(row, col, _) in edits {
+        let value = if row == col { 4.0 } else { -1.0 };
+        mended.edit_entry(row, col, Change::Set(value), None);
+    }
+    live.apply(&mended).unwrap();
+    assert_eq!(settle_by(&mut live, EngineName::Iteration, 1_000_000), LiveEnd::Settled);
+    end
+}
+
+#[test]
+fn a_method_that_was_asked_for_by_name_says_what_it_has_lost() {
+    let LiveEnd::Failed(LiveStop::Refused(refusal)) = forced(MethodName::Cg, &[(3, 4, 0.5)]) else {
+        panic!("cg takes an asymmetric matrix")
+    };
+    assert!(matches!(refusal, Refusal::NotSymmetric { row: 3, col: 4, .. }), "{refusal}");
+    let end = forced(MethodName::Cg, &[(9, 9, -4.0)]);
+    let is_negative = matches!(
+        end,
+        LiveEnd::Failed(LiveStop::Refused(Refusal::NotPositiveDefinite { row: 9, .. }))
+    );
+    assert!(is_negative, "{end:?}");
+    for method in [MethodName::Jacobi, MethodName::GaussSeidel] {
+        let end = forced(method, &[(9, 9, 0.5)]);
+        let LiveEnd::Failed(LiveStop::DominanceLost { method: found, evidence, .. }) = end else {
+            panic!("{method} goes on: {end:?}")
+        };
+        assert_eq!(found, method);
+        assert!(!evidence.is_empty());
+    }
+    let end = forced(MethodName::Jacobi, &[(9, 9, 0.0)]);
+    let is_typed = matches!(
+        end,
+        LiveEnd::Failed(
+            LiveStop::DominanceLost { .. } | LiveStop::Refused(Refusal::ZeroDiagonal { .. })
+        )
+    );
+    assert!(is_typed, "{end:?}");
+}
+
+#[test]
+fn changes_on_the_way_of_a_method_are_worked_in_by_its_next_flight() {
+    let system = gallery::convection_diffusion(24, 20.0, 3).unwrap();
+    let mut model = Model::of(&system);
+    let mut draws = Draws::seeded(5);
+    let mut live = of_method(system, MethodName::Bicgstab);
+    let mut is_settled = false;
+    for step in 0..600 {
+        if step < 200 {
+            let mut delta = CostDelta::default();
+            let row = draws.below(model.b.len());
+            let value = model.b[row] + draws.number();
+            model.set_rhs(&mut delta, row, value);
+            live.apply(&delta).unwrap();
+        }
+        // One iteration at a time.
+        is_settled = live.work(EngineName::Iteration, 1).end == LiveEnd::Settled;
+        if is_settled {
+            check_settled(&mut live, &model, 1e-8, &format!("step {step}"));
+            if step >= 200 {
+                break;
+            }
+        }
+    }
+    assert!(is_settled);
+}
+
+#[test]
+fn a_live_engine_takes_over_a_solve_that_is_still_iterating() {
+    let system = gallery::poisson_2d(20, 1).unwrap();
+    let model = Model::of(&system);
+    for (method, steps) in [(MethodName::Cg, 5), (MethodName::Gmres, 7), (MethodName::Hybrid, 1)] {
+        let analysis = Analysis::of(&system);
+        let options = SolveOptions { method, ..SolveOptions::default() };
+        let mut engine = Engine::new(system.clone(), analysis, None, options).unwrap();
+        (0..steps).for_each(|_| drop(engine.step()));
+        let mut live = LiveEngine::of(engine).unwrap();
+        let mut governor = Governor::default();
+        assert!(!live.is_settled(), "{method}");
+        assert_eq!(settle(&mut live, &mut governor), None, "{method}");
+        check_settled(&mut live, &model, 1e-8, method.as_str());
+    }
+}
