@@ -4,6 +4,7 @@
 
 mod flight;
 mod iteration;
+mod path;
 mod proof;
 mod relaxation;
 mod report;
@@ -14,9 +15,11 @@ mod wear;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::solver::analysis::Analysis;
 use crate::solver::engine::{Engine, Selection};
 use crate::solver::live::delta::{CostDelta, DeltaFault, EditFault};
 use crate::solver::live::engine::iteration::{Aim, Iteration};
+use crate::solver::live::engine::path::Path;
 use crate::solver::live::engine::proof::Proof;
 use crate::solver::live::engine::standing::Standing;
 use crate::solver::live::engine::tolerance::Tolerance;
@@ -43,6 +46,9 @@ const ENTRY_BYTES: u64 = 84;
 const TARGET_BESIDE_RELAXATION: f64 = 0.2;
 const TARGET: f64 = 0.5;
 
+/// From this dominance on, no factorisation competes.
+const COMFORTABLE_GAP: f64 = 0.02;
+
 /// Entries that a search for a witness may touch, in products with `A`.
 const SEARCH_PRODUCTS_MAX: u64 = 4_000;
 
@@ -57,6 +63,8 @@ pub struct LiveEngine {
     standing: Standing,
     proof: Proof,
     iteration: Iteration,
+    /// Where a factorisation is worth a try.
+    path: Option<Path>,
     /// Deltas accepted.
     version: u64,
     /// At least `‖b − A x‖₂`; infinite where nothing is known.
@@ -104,6 +112,9 @@ impl LiveEngine {
         let iterates_by_diagonal =
             matches!(iteration.options().method, MethodName::Jacobi | MethodName::GaussSeidel);
         let relies_on_dominance = iterates_by_diagonal && rest.analysis.h_matrix.is_some();
+        let path = path_is_allowed(iteration.options().method)
+            && (iteration.is_direct() || gap(&rest.analysis) < COMFORTABLE_GAP);
+        let path = path.then(|| Path::new(iteration.options().memory_bytes_max));
         let mut new = Self {
             norm_at_most: live.residual_norm(),
             standing: Standing::of(&rest.analysis),
@@ -111,6 +122,7 @@ impl LiveEngine {
             tolerance,
             proof,
             iteration,
+            path,
             version: 0,
             relaxation_failed: false,
             relies_on_dominance,
@@ -129,12 +141,14 @@ impl LiveEngine {
         self.version += 1;
         for change in &applied.rhs {
             self.tolerance.rhs_changed(change.old, change.new);
+            self.path.iter_mut().for_each(|path| path.rhs_changed(change));
             self.widen((change.new - change.old).abs());
         }
         for change in &applied.entries {
             self.standing.entry_changed(self.live.matrix(), change);
             self.proof.entry_changed(change);
             self.iteration.entry_changed(change);
+            self.path.iter_mut().for_each(|path| path.entry_changed(change));
             self.widen((change.new - change.old).abs() * self.live.x(change.col).abs());
         }
         if !applied.rhs.is_empty() && self.tolerance.follow(self.live.rhs()) {
@@ -167,13 +181,16 @@ impl LiveEngine {
     /// settled, but for what is worth setting up meanwhile, and where nothing can settle it.
     pub fn offers(&self) -> Vec<Offer> {
         let is_settled = self.is_settled();
+        if is_settled && self.tolerance.norm() == 0.0 {
+            return vec![];
+        }
         EngineName::ALL.into_iter().filter_map(|engine| self.offer(engine, is_settled)).collect()
     }
 
     fn offer(&self, engine: EngineName, is_settled: bool) -> Option<Offer> {
         let offer = match engine {
             EngineName::Relaxation => self.offer_relaxation(is_settled)?,
-            EngineName::Path => return None,
+            EngineName::Path => self.offer_path(is_settled)?,
             EngineName::Iteration => self.offer_iteration(is_settled)?,
         };
         (!is_settled || offer.set_up.nonzeros > 0).then_some(offer)
@@ -211,6 +228,12 @@ impl LiveEngine {
         }
     }
 
+    fn offer_path(&self, is_settled: bool) -> Option<Offer> {
+        let (predicted, set_up) = self.path.as_ref()?.predicted(&self.live)?;
+        let predicted = if is_settled { Work::default() } else { predicted };
+        Some(Offer { engine: EngineName::Path, predicted, set_up, step: predicted })
+    }
+
     fn offer_iteration(&self, is_settled: bool) -> Option<Offer> {
         if is_settled || self.iteration.stop().is_some() {
             return None;
@@ -245,11 +268,7 @@ impl LiveEngine {
         }
         let (done, norm) = match engine {
             EngineName::Relaxation => self.relax(entries_max),
-            EngineName::Path => {
-                let evidence = "there is none".to_owned();
-                let end = LiveEnd::Failed(LiveStop::NoPath { evidence });
-                (LiveWork { work: Work::default(), end }, None)
-            }
+            EngineName::Path => self.follow_path(entries_max),
             EngineName::Iteration => self.iterate(entries_max),
         };
         match (norm, &done.end) {
@@ -263,8 +282,29 @@ impl LiveEngine {
     }
 
     fn is_settled_but_for_set_ups(&self, engine: EngineName) -> bool {
-        let sets_up = engine == EngineName::Relaxation && !self.proof.holds();
+        let sets_up = match engine {
+            EngineName::Relaxation => !self.proof.holds(),
+            EngineName::Path => self.offer_path(true).is_some_and(|o| o.set_up.nonzeros > 0),
+            EngineName::Iteration => false,
+        };
         self.is_settled() && !sets_up
+    }
+
+    fn follow_path(&mut self, entries_max: u64) -> (LiveWork, Option<f64>) {
+        let Some(path) = &mut self.path else {
+            let evidence = "another method was asked for, or iterations are fast".to_owned();
+            let end = LiveEnd::Failed(LiveStop::NoPath { evidence });
+            return (LiveWork { work: Work::default(), end }, None);
+        };
+        self.iteration.abandon();
+        let threshold = self.tolerance.certain_threshold();
+        let was_ready = path.is_ready();
+        let done = path.work(&mut self.live, threshold, entries_max);
+        if path.is_ready() && !was_ready {
+            // Two factors of one matrix would be one too many.
+            self.iteration.release_factor();
+        }
+        done
     }
 
     fn relax(&mut self, entries_max: u64) -> (LiveWork, Option<f64>) {
@@ -426,6 +466,7 @@ impl LiveEngine {
     /// Lowers the memory that factors may take to what there is.
     pub fn limit_memory(&mut self, bytes_max: u64) {
         self.iteration.limit_memory(bytes_max);
+        self.path.iter_mut().for_each(|path| path.limit_memory(bytes_max));
     }
 
     /// Leaves a factorisation off as soon as `unwanted` is set.
@@ -436,13 +477,31 @@ impl LiveEngine {
     /// Bytes that the next [`work`](Self::work) is predicted to take beyond
     /// [`memory_bytes`](Self::memory_bytes): those of a factorisation.
     pub fn next_step_bytes(&self) -> u64 {
-        self.iteration.next_step_bytes()
+        let path = self.path.as_ref().map_or(0, Path::next_step_bytes);
+        self.iteration.next_step_bytes().max(path)
     }
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> u64 {
-        self.live.memory_bytes() + self.proof.memory_bytes() + self.iteration.memory_bytes()
+        let path = self.path.as_ref().map_or(0, Path::memory_bytes);
+        self.live.memory_bytes() + self.proof.memory_bytes() + self.iteration.memory_bytes() + path
     }
+}
+
+/// Methods that were asked for by name do all the work themselves; a path is a factorisation.
+fn path_is_allowed(method: MethodName) -> bool {
+    match method {
+        MethodName::Hybrid | MethodName::Direct => true,
+        MethodName::Jacobi
+        | MethodName::GaussSeidel
+        | MethodName::Cg
+        | MethodName::Bicgstab
+        | MethodName::Gmres => false,
+    }
+}
+
+fn gap(analysis: &Analysis) -> f64 {
+    analysis.row_dominance.relative_gap_min.max(analysis.column_dominance.relative_gap_min)
 }
 
 /// The entries that a matrix may come to hold under changes.

@@ -30,7 +30,7 @@ pub(crate) fn front(rows: Rows, enough: usize) -> usize {
 
 /// As [`front`], but eliminates and sets aside only where that promises something: where many rows are
 /// short, or some are very long. A cube of a million unknowns is not worth the second it takes.
-pub(super) fn quick_front(rows: Rows, enough: usize) -> usize {
+pub(crate) fn quick_front(rows: Rows, enough: usize) -> usize {
     let count = rows.count();
     let lengths = (0..count).map(|row| rows.cols(row).len());
     let short = lengths.clone().filter(|&length| length <= SHORT_ROW).count();

@@ -94,6 +94,17 @@ impl Iteration {
         &self.options
     }
 
+    pub fn is_direct(&self) -> bool {
+        self.candidate.method == MethodName::Direct
+    }
+
+    /// Frees the factor of `direct`, where another engine has one.
+    pub fn release_factor(&mut self) {
+        if self.is_direct() {
+            self.method = Method::of(&self.candidate, &self.options);
+        }
+    }
+
     pub fn selection(&self) -> &Selection {
         &self.selection
     }
