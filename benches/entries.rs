@@ -25,7 +25,7 @@ use weir::solver::engine::Engine;
 use weir::solver::gallery;
 use weir::solver::options::{MethodName, SolveOptions};
 use weir::solver::proof::entry::{
-    EntryEstimate, EntryQuery, Known, PushSpace, bidirectional, push, walks,
+    Accuracy, EntryEstimate, EntryQuery, Known, Patience, PushSpace, bidirectional, push, walks,
 };
 use weir::solver::proof::{ErrorBound, SearchLimits, Witness, find};
 use weir::solver::system::LinearSystem;
@@ -58,9 +58,10 @@ impl Prepared {
             known: Known::Nothing { rhs: self.system.rhs() },
             quotient: self.quotient,
             entry,
-            accuracy,
+            accuracy: Accuracy::Absolute(accuracy),
             entries_max: 2_000_000_000,
             relaxation,
+            patience: Patience::ENDLESS,
         }
     }
 }

@@ -45,6 +45,29 @@ const RANGE: f64 = 1e60;
 /// # Errors
 /// [`WitnessFault::refutes`] tells a proof that `A` is no H-matrix from a search without a find.
 pub fn find(rows: Rows, limits: SearchLimits) -> Result<Witness, WitnessFault> {
+    search(rows, limits).found
+}
+
+/// What a search led to.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub found: Result<Witness, WitnessFault>,
+    /// Matrix entries read or written.
+    pub touched_entries: u64,
+}
+
+/// As [`find`], and tells what it took.
+pub(super) fn search(rows: Rows, limits: SearchLimits) -> Search {
+    let mut touched_entries = 2 * rows.values.len() as u64;
+    let found = search_counting(rows, limits, &mut touched_entries);
+    Search { found, touched_entries }
+}
+
+fn search_counting(
+    rows: Rows,
+    limits: SearchLimits,
+    touched_entries: &mut u64,
+) -> Result<Witness, WitnessFault> {
     let n = rows.count();
     if let Some(row) = (0..n).find(|&row| rows.diagonal(row).unwrap_or(0.0) == 0.0) {
         return Err(WitnessFault::ZeroDiagonal { row });
@@ -54,7 +77,7 @@ pub fn find(rows: Rows, limits: SearchLimits) -> Result<Witness, WitnessFault> {
     if ones.as_ref().is_ok_and(is_enough) {
         return ones;
     }
-    let solved = Comparison::of(rows).solve(rows, limits);
+    let solved = Comparison::of(rows).solve(rows, limits, touched_entries);
     match (ones, solved) {
         (Ok(ones), Ok(solved)) => {
             Ok(if norm_bound(&solved) < norm_bound(&ones) { solved } else { ones })
@@ -101,16 +124,22 @@ impl Comparison {
         Self { matrix: CsrMatrix::new((n, n), pointers, indices, values) }
     }
 
-    fn solve(self, rows: Rows, limits: SearchLimits) -> Result<Witness, WitnessFault> {
+    fn solve(
+        self,
+        rows: Rows,
+        limits: SearchLimits,
+        touched_entries: &mut u64,
+    ) -> Result<Witness, WitnessFault> {
         let entries = rows.values.len().max(1) as u64;
         let sweeps_max = SWEEPS_MAX.min((limits.entries_max / entries).min(64) as u32);
-        let Swept { found: swept, is_close } = self.sweep(rows, sweeps_max);
+        let Swept { found: swept, is_close, passes } = self.sweep(rows, sweeps_max);
+        *touched_entries += (1 + passes) * entries;
         if is_close {
             return swept;
         }
         let left = limits.entries_max.saturating_sub(u64::from(sweeps_max) * entries);
         let engine_limits = SearchLimits { entries_max: left, ..limits };
-        match (self.solve_by_engine(engine_limits), swept) {
+        match (self.solve_by_engine(engine_limits, touched_entries), swept) {
             (None, swept) => swept,
             (Some(v), swept) => match (Witness::prove(rows, v), swept) {
                 (Err(WitnessFault::NotFound { .. }), Ok(swept)) => Ok(swept),
@@ -124,15 +153,17 @@ impl Comparison {
     fn sweep(&self, rows: Rows, sweeps_max: u32) -> Swept {
         let scaled = Rows::of(&self.matrix);
         let mut v = vec![0.0; rows.count()];
-        let mut check = 4;
+        let (mut check, mut passes) = (4, 0);
         let mut shortfall_before = 1.0;
         let mut found = Err(WitnessFault::NotFound { row: 0, w: f64::NEG_INFINITY, v_min: 0.0 });
         for sweep in 1..=sweeps_max {
             sweep_once(scaled, &mut v);
+            passes += 1;
             if sweep < check {
                 continue;
             }
             let shortfall = shortfall(scaled, &v);
+            passes += 2;
             if !shortfall.is_finite() {
                 break;
             }
@@ -141,7 +172,7 @@ impl Comparison {
                 found = attempt;
             }
             if shortfall <= SHORTFALL_MAX && found.is_ok() {
-                return Swept { found, is_close: true };
+                return Swept { found, is_close: true, passes };
             }
             // Per sweep since the last check, half as many sweeps ago.
             let rate = (shortfall / shortfall_before).powf(2.0 / f64::from(check));
@@ -151,12 +182,15 @@ impl Comparison {
             }
             (shortfall_before, check) = (shortfall, 2 * check);
         }
-        Swept { found, is_close: false }
+        Swept { found, is_close: false, passes }
     }
 
     /// The engine's `v`, unless it refuses or what is left does not suffice.
-    fn solve_by_engine(self, limits: SearchLimits) -> Option<Vec<f64>> {
+    fn solve_by_engine(self, limits: SearchLimits, touched_entries: &mut u64) -> Option<Vec<f64>> {
         let n = self.matrix.rows();
+        if limits.entries_max == 0 {
+            return None;
+        }
         let system = LinearSystem::new(self.matrix, vec![1.0; n]).ok()?;
         let analysis = Analysis::of(&system);
         let options = SolveOptions {
@@ -169,7 +203,9 @@ impl Comparison {
         let mut engine = Engine::new(system, analysis, None, options).ok()?;
         let mut left = limits.entries_max;
         loop {
-            left = left.checked_sub(engine.next_step_work().nonzeros)?;
+            let work = engine.next_step_work().nonzeros;
+            left = left.checked_sub(work)?;
+            *touched_entries += work;
             if let Step::Finished(_) = engine.step() {
                 return Some(engine.solution().to_vec());
             }
@@ -182,6 +218,8 @@ struct Swept {
     found: Result<Witness, WitnessFault>,
     /// `⟨A⟩ v` has come near its target.
     is_close: bool,
+    /// Over the matrix.
+    passes: u64,
 }
 
 /// `v_i ← (1 + Σ_{j≠i} |a_ij| v_j) / |a_ii|` in order.

@@ -5,7 +5,8 @@ use rand_chacha::rand_core::SeedableRng;
 use weir::solver::gallery;
 use weir::solver::options::SolveOptions;
 use weir::solver::proof::entry::{
-    EntryEnd, EntryEstimate, EntryFault, EntryQuery, Known, PushSpace, bidirectional, push, walks,
+    Accuracy, EntryEnd, EntryEstimate, EntryFault, EntryQuery, Known, Patience, PushSpace,
+    bidirectional, push, walks,
 };
 use weir::solver::proof::{ErrorBound, SearchLimits, Witness, find};
 use weir::solver::system::{LinearSystem, MatrixArrays};
@@ -36,9 +37,10 @@ impl Prepared {
             known: Known::Nothing { rhs: self.system.rhs() },
             quotient: self.quotient,
             entry,
-            accuracy,
+            accuracy: Accuracy::Absolute(accuracy),
             entries_max: 50_000_000,
             relaxation: 1.0,
+            patience: Patience::ENDLESS,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod entries;
 mod exact;
+mod inquiry;
 mod storm;
 
 use std::fs::File;

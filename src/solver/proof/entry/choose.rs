@@ -15,19 +15,36 @@ pub struct EntryClass {
     /// Entries that a walk from a row in the middle reads, about.
     pub entries_per_walk: f64,
     pub v_max: f64,
+    /// Positive on the diagonal, nowhere beside it: pushes may over-relax.
+    pub has_m_signs: bool,
 }
 
 /// A way to an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryMethod {
     /// What is known already suffices.
     Read,
     BackwardPush,
     Walks,
     Bidirectional,
+    /// An exact factorisation, whose elimination tree is read along one path.
+    Path,
     /// The whole system, because that is cheaper.
     Solve,
+}
+
+impl EntryMethod {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::BackwardPush => "backward_push",
+            Self::Walks => "walks",
+            Self::Bidirectional => "bidirectional",
+            Self::Path => "path",
+            Self::Solve => "solve",
+        }
+    }
 }
 
 /// The way chosen, its budget and why.
@@ -39,6 +56,8 @@ pub struct EntryChoice {
     /// For people, most important first.
     pub reasons: Vec<String>,
 }
+
+const M_RELAXATION: f64 = 1.2;
 
 /// Below this relative gap walks hardly end and pushes reach everything.
 const GAP_MIN: f64 = 1e-4;
@@ -58,7 +77,18 @@ impl EntryClass {
             relative_gap: relative_gap_min(rows, witness),
             entries_per_walk: mean_steps * mean_entries,
             v_max: witness.v_max(),
+            has_m_signs: has_m_signs(rows),
         }
+    }
+
+    /// Whether entries can be told from what is around them at all.
+    pub fn is_local(&self) -> bool {
+        self.relative_gap >= GAP_MIN
+    }
+
+    /// Weight of a push: more than 1 takes fewer pushes where nothing cancels.
+    pub fn relaxation(&self) -> f64 {
+        if self.has_m_signs { M_RELAXATION } else { 1.0 }
     }
 
     /// Entries that sweeps to the part `ratio` of what is known would read.
@@ -66,6 +96,17 @@ impl EntryClass {
         let sweeps = (1.0 / ratio).ln().max(0.0) / self.relative_gap.clamp(1e-6, 1.0);
         self.nonzeros as f64 * (2.0 + sweeps)
     }
+}
+
+/// Whether `A` has the signs of an M-matrix. One pass.
+pub(super) fn has_m_signs(rows: Rows) -> bool {
+    (0..rows.count()).all(|row| {
+        let (cols, values) = rows.row(row);
+        let of_entry = |(&col, &value): (&u32, &f64)| {
+            if col as usize == row { value > 0.0 } else { value <= 0.0 }
+        };
+        cols.iter().zip(values).all(of_entry)
+    })
 }
 
 /// Chooses for an absolute accuracy, where what is known already bounds the entry by `known_bound`
@@ -85,7 +126,7 @@ pub fn choose(class: &EntryClass, known_bound: f64, accuracy: f64, failure: f64)
         let reason = format!("what is known bounds the entry by {known_bound:.1e} already");
         return choice(EntryMethod::Read, 0.0, reason);
     }
-    if class.relative_gap < GAP_MIN || !ratio.is_normal() {
+    if !class.is_local() || !ratio.is_normal() {
         let reason = format!(
             "rows are dominant by {:.1e} only, so pushes and walks reach far: solve",
             class.relative_gap
@@ -115,7 +156,14 @@ mod tests {
 
     fn class(order: usize, relative_gap: f64) -> EntryClass {
         let entries_per_walk = 5.0 / relative_gap;
-        EntryClass { order, nonzeros: 5 * order, relative_gap, entries_per_walk, v_max: 1.0 }
+        EntryClass {
+            order,
+            nonzeros: 5 * order,
+            relative_gap,
+            entries_per_walk,
+            v_max: 1.0,
+            has_m_signs: false,
+        }
     }
 
     #[test]

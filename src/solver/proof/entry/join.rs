@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::solver::proof::directed::add_up;
 use crate::solver::proof::entry::push::{Pause, Push, PushSpace, Pushed};
 use crate::solver::proof::entry::walk::{Share, Tally, uniform, walk};
-use crate::solver::proof::entry::{EntryEnd, EntryEstimate, EntryQuery};
+use crate::solver::proof::entry::{Accuracy, EntryEnd, EntryEstimate, EntryQuery};
 
 /// The number of walks doubles from check to check, at most this often.
 const CHECKS_MAX: u32 = 32;
@@ -22,14 +22,25 @@ const SPREAD: f64 = 0.3;
 
 pub(super) fn push_only(query: &EntryQuery, space: &mut PushSpace) -> EntryEstimate {
     let mut push = Push::start(query, space);
-    let pause = push.run(|push| push.potential * query.quotient <= 0.999 * query.accuracy);
+    let pause = push.run(|push| is_done(query, push));
     let proven = proven(query, &push);
     let end = match pause {
-        _ if proven.bound <= query.accuracy => EntryEnd::Reached,
+        _ if is_reached(query, &proven) => EntryEnd::Reached,
         Pause::OverBudget => EntryEnd::OverBudget,
+        Pause::OutOfTime => EntryEnd::OutOfTime,
         Pause::Enough | Pause::Exhausted => EntryEnd::PrecisionLimit,
     };
     EntryEstimate { end, ..proven }
+}
+
+/// Whether what is left may be left.
+fn is_done(query: &EntryQuery, push: &Push) -> bool {
+    let (value, rest) = push.known();
+    rest <= 0.999 * query.accuracy.of(value, rest)
+}
+
+fn is_reached(query: &EntryQuery, estimate: &EntryEstimate) -> bool {
+    estimate.bound <= query.accuracy.of(estimate.value, estimate.bound)
 }
 
 pub(super) fn walks_only(
@@ -54,13 +65,15 @@ pub(super) fn push_and_walk(
         return EntryEstimate { end: EntryEnd::OverBudget, ..proven(query, &push) };
     };
     let is_enough = |push: &Push| {
-        let rest = push.potential * query.quotient;
-        let walks = SPREAD * SPREAD * 2.0 * (rest / query.accuracy).powi(2) * (8.0 / failure).ln();
-        rest <= 0.999 * query.accuracy
+        let (value, rest) = push.known();
+        let ratio = rest / query.accuracy.at_size(value);
+        let walks = SPREAD * SPREAD * 2.0 * ratio * ratio * (8.0 / failure).ln();
+        is_done(query, push)
             || (walks + WALKS_MIN as f64) * entries_of_walk <= push.touched_entries as f64
     };
     match push.run(is_enough) {
         Pause::OverBudget => EntryEstimate { end: EntryEnd::OverBudget, ..proven(query, &push) },
+        Pause::OutOfTime => EntryEstimate { end: EntryEnd::OutOfTime, ..proven(query, &push) },
         Pause::Enough | Pause::Exhausted => finish_by_walks(query, &push, failure, &mut rng),
     }
 }
@@ -104,7 +117,7 @@ fn finish_by_walks(
     rng: &mut ChaCha8Rng,
 ) -> EntryEstimate {
     let pushed = proven(query, push);
-    if pushed.bound <= query.accuracy {
+    if is_reached(query, &pushed) {
         return pushed;
     }
     let Pushed { estimate, rest, slack } = push.pushed();
@@ -114,8 +127,7 @@ fn finish_by_walks(
     let mut best = pushed;
     for check in 0..plan.checks {
         let walks = WALKS_MIN << check;
-        if best.bound <= query.accuracy
-            || !starts.walk_until(walks, query, rng, &mut left, &mut tally)
+        if is_reached(query, &best) || !starts.walk_until(walks, query, rng, &mut left, &mut tally)
         {
             break;
         }
@@ -134,8 +146,11 @@ fn finish_by_walks(
     }
     let touched_entries = push.touched_entries + (plan.entries - left);
     let end = match () {
-        () if best.bound <= query.accuracy => EntryEnd::Reached,
-        () if slack > query.accuracy || plan.checks == 0 => EntryEnd::PrecisionLimit,
+        () if is_reached(query, &best) => EntryEnd::Reached,
+        () if plan.checks == 0 || slack > query.accuracy.of(best.value, 0.0) => {
+            EntryEnd::PrecisionLimit
+        }
+        () if !query.patience.lasts() => EntryEnd::OutOfTime,
         () => EntryEnd::OverBudget,
     };
     EntryEstimate { touched_entries, walks: tally.walks, end, ..best }
@@ -152,7 +167,11 @@ struct Plan {
 impl Plan {
     /// Enough checks for Hoeffding's bound to reach the accuracy at the last.
     fn of(query: &EntryQuery, push: &Push, starts: &Starts, failure: f64) -> Self {
-        let ratio = starts.total * query.quotient / query.accuracy;
+        let (value, _) = push.known();
+        // An entry may turn out smaller than it looks, so a relative accuracy gets more checks.
+        let margin = if let Accuracy::Relative(_) = query.accuracy { 0.1 } else { 1.0 };
+        let accuracy = margin * query.accuracy.at_size(value);
+        let ratio = starts.total * query.quotient / accuracy;
         let walks = 2.0 * ratio * ratio * (4.0 * f64::from(CHECKS_MAX) / failure).ln();
         let doublings = (walks / WALKS_MIN as f64).log2().ceil();
         let checks = 1 + doublings.clamp(0.0, f64::from(CHECKS_MAX - 1)) as u32;
@@ -202,6 +221,9 @@ impl Starts {
         tally: &mut Tally,
     ) -> bool {
         while tally.walks < walks {
+            if tally.walks.is_multiple_of(WALKS_MIN) && !query.patience.lasts() {
+                return false;
+            }
             let draw = uniform(rng) * self.total;
             let at = self.sums.partition_point(|sum| *sum <= draw).min(self.rows.len() - 1);
             let Some(share) = walk(query, self.rows[at] as usize, rng, left) else { return false };

@@ -5,20 +5,27 @@
 //! caller holds an `x` with residual `r`, the same is done for the error `e = x* − x`, which solves
 //! `A e = r` and has a far smaller `q`.
 
+mod accuracy;
 mod choose;
+mod dual;
+mod inquiry;
 mod join;
 mod push;
+mod run;
+mod solved;
 mod source;
 mod walk;
 
+pub use accuracy::{Accuracy, Patience};
 pub use choose::{EntryChoice, EntryClass, EntryMethod, choose};
+pub use inquiry::{BoundKind, EntryAnswer, Inquiry, InquiryFault, InquiryOptions, SetUp};
 pub use push::PushSpace;
 pub use source::Known;
 
 use crate::solver::proof::witness::Witness;
 use crate::solver::system::Rows;
 
-/// What is asked: `x*_i` of `A x* = b` to an absolute accuracy, within a budget.
+/// What is asked: `x*_i` of `A x* = b` to an accuracy, within a budget.
 #[derive(Debug, Clone, Copy)]
 pub struct EntryQuery<'a> {
     pub rows: Rows<'a>,
@@ -29,12 +36,12 @@ pub struct EntryQuery<'a> {
     /// [`quotient_max`](super::ErrorBound::quotient_max) of that `x` (of `x = 0`).
     pub quotient: f64,
     pub entry: usize,
-    /// Absolute.
-    pub accuracy: f64,
+    pub accuracy: Accuracy,
     /// Matrix entries that may be read; hard.
     pub entries_max: u64,
     /// Weight of a push, in (0, 2). 1 is safe; more is faster where `A` is an M-matrix.
     pub relaxation: f64,
+    pub patience: Patience<'a>,
 }
 
 /// An answer. `|x*_i − value| ≤ bound`, always or with a confidence.
@@ -54,15 +61,31 @@ pub struct EntryEstimate {
 }
 
 /// How an estimate ended. The bound is true in every case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryEnd {
     /// The bound is at most the accuracy asked for.
     Reached,
     /// The budget was used up before.
     OverBudget,
+    /// The caller's patience was.
+    OutOfTime,
     /// Rounding alone keeps the bound above the accuracy.
     PrecisionLimit,
+    /// Nothing bounds the error.
+    Unknown,
+}
+
+impl EntryEnd {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::OverBudget => "over_budget",
+            Self::OutOfTime => "out_of_time",
+            Self::PrecisionLimit => "precision_limit",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A query that cannot be answered.
@@ -149,7 +172,8 @@ fn check(query: &EntryQuery) -> Result<(), EntryFault> {
     };
     let (quotient, weight) = (query.quotient, query.relaxation);
     option("quotient", "finite, 0 or more", quotient, quotient >= 0.0 && quotient.is_finite())?;
-    option("accuracy", "0 or more", query.accuracy, query.accuracy >= 0.0)?;
+    let accuracy = query.accuracy.number();
+    option("accuracy", "0 or more", accuracy, accuracy >= 0.0)?;
     option("relaxation", "between 0 and 2", weight, weight > 0.0 && weight < 2.0)
 }
 

@@ -7,6 +7,9 @@ use crate::solver::proof::entry::EntryQuery;
 /// A row is worth a push from this part of the mean of what the touched rows hold.
 const WORTH: f64 = 0.5;
 
+/// Entries between two looks at the caller's patience.
+const LOOK_INTERVAL: u64 = 1 << 16;
+
 /// Scratch for queries on systems of one order: 16 bytes a row, of which a query touches only what it
 /// reaches, and 8 bytes for each row reached.
 #[derive(Debug, Default)]
@@ -52,6 +55,7 @@ pub(super) enum Pause {
     /// The caller has enough.
     Enough,
     OverBudget,
+    OutOfTime,
     /// What is left cannot be pushed in f64.
     Exhausted,
 }
@@ -122,11 +126,17 @@ impl<'a> Push<'a> {
 
     fn round(&mut self, worth: f64, is_enough: &impl Fn(&Self) -> bool) -> Option<Pause> {
         self.gather(worth);
-        let mut next = 0;
+        let (mut next, mut look_at) = (0, self.touched_entries);
         while let Some(&row) = self.space.queue.get(next) {
             let entries = self.query.rows.cols(row as usize).len() as u64;
             if self.touched_entries + entries > self.query.entries_max {
                 return Some(Pause::OverBudget);
+            }
+            if self.touched_entries >= look_at {
+                if !self.query.patience.lasts() {
+                    return Some(Pause::OutOfTime);
+                }
+                look_at = self.touched_entries + LOOK_INTERVAL;
             }
             next += 1;
             self.push(row as usize, worth);
@@ -193,6 +203,12 @@ impl<'a> Push<'a> {
         let held = |&row: &u32| self.space.nodes[row as usize].s.abs() * v[row as usize];
         let sum: f64 = self.space.touched.iter().map(held).sum();
         (sum, add_up(sum, sum_slack(self.space.touched.len(), sum)))
+    }
+
+    /// The entry as far as it is known, and what is left, both as tracked.
+    pub fn known(&self) -> (f64, f64) {
+        let base = self.query.known.base(self.query.entry);
+        (base + self.estimate, self.potential * self.query.quotient)
     }
 
     /// What has been proven so far.
