@@ -43,8 +43,36 @@ pub struct BodyMeter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyKind {
     Json,
+    /// JSON, one text a line.
+    Lines,
     MatrixMarket,
     Form,
+}
+
+impl BodyKind {
+    /// What may describe a system.
+    pub const OF_SYSTEMS: [Self; 3] = [Self::Json, Self::MatrixMarket, Self::Form];
+    /// What may hold updates of costs.
+    pub const OF_UPDATES: [Self; 2] = [Self::Json, Self::Lines];
+
+    fn named(content_type: &str) -> Option<Self> {
+        match content_type {
+            "application/json" => Some(Self::Json),
+            "application/x-ndjson" => Some(Self::Lines),
+            "text/x-matrix-market" | "application/x-matrix-market" => Some(Self::MatrixMarket),
+            "multipart/form-data" => Some(Self::Form),
+            _ => None,
+        }
+    }
+
+    fn way_out(self) -> &'static str {
+        match self {
+            Self::Json => "application/json (may be gzip)",
+            Self::Lines => "application/x-ndjson (one JSON text a line)",
+            Self::MatrixMarket => "text/x-matrix-market (may be gzip)",
+            Self::Form => "multipart/form-data with the parts `matrix`, `vector` and `options`",
+        }
+    }
 }
 
 /// How a body is encoded.
@@ -91,20 +119,28 @@ impl BodyMeter {
             return Err(too_large(self.limits.bytes_max));
         }
         let wanted = u32::try_from(self.taken.div_ceil(1024) - held).unwrap_or(u32::MAX);
-        let more =
-            Arc::clone(&self.limits.budget).try_acquire_many_owned(wanted).map_err(|_| {
-                Problem::new(
-                    ProblemKind::Busy,
-                    "the bodies being read fill the memory set aside for them",
-                )
-                .with_retry_after(Duration::from_secs(2))
-            })?;
+        let more = hold_kibibytes(&self.limits, wanted)?;
         match &mut self.share {
             Some(share) => share.merge(more),
             None => self.share = Some(more),
         }
         Ok(())
     }
+}
+
+/// A share of the budget for `bytes`.
+///
+/// # Errors
+/// 503 beyond the budget.
+pub fn hold(limits: &BodyLimits, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    hold_kibibytes(limits, u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX))
+}
+
+fn hold_kibibytes(limits: &BodyLimits, kibibytes: u32) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(&limits.budget).try_acquire_many_owned(kibibytes).map_err(|_| {
+        let detail = "the bodies being read fill the memory set aside for them";
+        Problem::new(ProblemKind::Busy, detail).with_retry_after(Duration::from_secs(2))
+    })
 }
 
 /// Waits for a part of a body, but not for longer than the idle limit.
@@ -141,26 +177,29 @@ pub async fn read_whole(
     Ok(whole)
 }
 
-/// What the request's headers say its body is.
+/// What the request's headers say its body is, one of the kinds that are `taken`.
 ///
 /// # Errors
-/// 415 for anything that is not read here.
-pub fn kind_of(request: &HttpRequest) -> Result<(BodyKind, BodyEncoding), Problem> {
+/// 415 for anything else.
+pub fn kind_of(
+    request: &HttpRequest,
+    taken: &[BodyKind],
+) -> Result<(BodyKind, BodyEncoding), Problem> {
+    let unsupported = |detail: String| {
+        let ways: Vec<&str> = taken.iter().map(|kind| kind.way_out()).collect();
+        Problem::new(ProblemKind::UnsupportedMediaType, detail)
+            .with_way_out(format!("send {}", ways.join(", or ")))
+    };
     let content_type = header(request, &CONTENT_TYPE).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let kind = match essence.as_str() {
-        "application/json" => BodyKind::Json,
-        "text/x-matrix-market" | "application/x-matrix-market" => BodyKind::MatrixMarket,
-        "multipart/form-data" => BodyKind::Form,
-        _ => {
-            let found = if essence.is_empty() {
-                "no content type".to_owned()
-            } else {
-                format!("`{}`", essence.chars().take(60).collect::<String>())
-            };
-            return Err(unsupported(format!("{found} is not read here")));
-        }
-    };
+    let kind = BodyKind::named(&essence).filter(|kind| taken.contains(kind)).ok_or_else(|| {
+        let found = if essence.is_empty() {
+            "no content type".to_owned()
+        } else {
+            format!("`{}`", essence.chars().take(60).collect::<String>())
+        };
+        unsupported(format!("{found} is not read here"))
+    })?;
     let encoding =
         header(request, &CONTENT_ENCODING).unwrap_or_default().trim().to_ascii_lowercase();
     match (encoding.as_str(), kind) {
@@ -168,8 +207,8 @@ pub fn kind_of(request: &HttpRequest) -> Result<(BodyKind, BodyEncoding), Proble
         ("gzip" | "x-gzip", BodyKind::Json | BodyKind::MatrixMarket) => {
             Ok((kind, BodyEncoding::Gzip))
         }
-        ("gzip" | "x-gzip", BodyKind::Form) => {
-            Err(unsupported("a form is not read in compressed form"))
+        ("gzip" | "x-gzip", BodyKind::Form | BodyKind::Lines) => {
+            Err(unsupported("a body of this type is not read in compressed form".to_owned()))
         }
         (other, _) => {
             let shown: String = other.chars().take(40).collect();
@@ -201,13 +240,6 @@ fn header<'r>(request: &'r HttpRequest, name: &HeaderName) -> Option<&'r str> {
 fn too_large(bytes_max: usize) -> Problem {
     let detail = format!("this server takes bodies of at most {bytes_max} bytes");
     Problem::new(ProblemKind::BodyTooLarge, detail)
-}
-
-fn unsupported(detail: impl Into<String>) -> Problem {
-    Problem::new(ProblemKind::UnsupportedMediaType, detail).with_way_out(
-        "send application/json or text/x-matrix-market (both may be gzip), or multipart/form-data \
-         with the parts `matrix`, `vector` and `options`",
-    )
 }
 
 #[cfg(test)]

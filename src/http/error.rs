@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::actors::messages::{OpenRefused, SolutionUnavailable};
+use crate::actors::messages::{CostsUnavailable, OpenRefused, SolutionUnavailable};
 use crate::actors::node::NodeError;
 use crate::policy::admission::Overload;
 use crate::protocol::problem::{Problem, ProblemKind};
@@ -70,6 +70,23 @@ impl From<NodeError> for HttpProblem {
                 .with_retry_after(RETRY_AFTER_LIMIT),
         };
         problem.into()
+    }
+}
+
+impl From<CostsUnavailable> for Problem {
+    fn from(error: CostsUnavailable) -> Self {
+        let detail = error.to_string();
+        match error {
+            CostsUnavailable::UnknownSession(_) => Self::new(ProblemKind::UnknownSession, detail),
+            CostsUnavailable::NotLive => Self::new(ProblemKind::NotLive, detail)
+                .with_way_out("open a session with `\"options\": {\"live\": true}`"),
+            CostsUnavailable::Ended => Self::new(ProblemKind::SessionEnded, detail),
+            CostsUnavailable::TooManyPending { .. } => {
+                Self::new(ProblemKind::TooManyChanges, detail)
+                    .with_retry_after(std::time::Duration::from_secs(1))
+            }
+            CostsUnavailable::Stopped => Self::new(ProblemKind::Draining, detail),
+        }
     }
 }
 

@@ -104,6 +104,7 @@ fn bad_part(name: &str, expected: &str, found: &str) -> Problem {
         detail: detail.clone(),
         expected: Some(expected.to_owned()),
         found: Some(found.to_owned()),
+        held: None,
     };
     Problem { errors: vec![entry], ..Problem::new(ProblemKind::InvalidRequest, detail) }
 }

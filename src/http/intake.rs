@@ -17,6 +17,10 @@ use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::{Problem, ProblemKind};
 use crate::protocol::solve::PreparedSession;
 
+/// A body of at most this many bytes is decoded by the thread that read it: that takes less time than to
+/// hand it over and back.
+pub const DECODED_IN_PLACE_BYTES: usize = 64 << 10;
+
 /// Takes requests in, some at a time.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -75,11 +79,12 @@ impl Intake {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<PreparedSession, Problem> {
-        let (kind, encoding) = body::kind_of(request)?;
+        let (kind, encoding) = body::kind_of(request, &BodyKind::OF_SYSTEMS)?;
         let mut meter = BodyMeter::new(request, &self.limits)?;
         let bytes_max = self.limits.bytes_max;
         match kind {
-            BodyKind::Json => {
+            // Lines are no way to describe a system, so they were refused above.
+            BodyKind::Json | BodyKind::Lines => {
                 let whole = body::read_whole(request, payload, &mut meter).await?;
                 self.decode(meter, move || Ok(Received::Json(plain(whole, encoding, bytes_max)?)))
                     .await
@@ -102,6 +107,71 @@ impl Intake {
         }
     }
 
+    /// Reads a whole JSON body and decodes it: a small one where it is, others in their turn on threads
+    /// that serve nobody. An item of the body may take `bytes_of_item` while it is decoded.
+    ///
+    /// # Errors
+    /// The problem that answers the request.
+    pub async fn receive_json<T: Send + 'static>(
+        &self,
+        request: &HttpRequest,
+        payload: Payload,
+        encoding: BodyEncoding,
+        bytes_of_item: u64,
+        decode: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let mut meter = BodyMeter::new(request, &self.limits)?;
+        let whole = body::read_whole(request, payload, &mut meter).await?;
+        if encoding == BodyEncoding::Plain && whole.len() <= DECODED_IN_PLACE_BYTES {
+            return decode(&whole);
+        }
+        let turn = self.turn().await?;
+        let bytes_max = self.limits.bytes_max;
+        let (whole, held) =
+            on_a_thread(move || Ok((plain(whole, encoding, bytes_max)?, (turn, meter)))).await?;
+        let items = 1 + memchr::memchr_iter(b',', &whole).count() as u64;
+        let memory = self.memory.reserve(bytes_of_item * items).await;
+        on_a_thread(move || {
+            let _held = (held, memory);
+            decode(&whole)
+        })
+        .await
+    }
+
+    /// Decodes a piece of a stream that is too large to be decoded where it is.
+    ///
+    /// # Errors
+    /// 503 where too many wait for that.
+    pub async fn decode_piece<T: Send + 'static>(
+        &self,
+        decode: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turn().await?;
+        on_a_thread(move || {
+            let _held = turn;
+            Ok(decode())
+        })
+        .await
+    }
+
+    /// Room for `bytes` of a stream's piece that has not arrived in full.
+    ///
+    /// # Errors
+    /// 503 where the bodies being read leave none.
+    pub fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        body::hold(&self.limits, bytes)
+    }
+
+    /// Waits for a turn to decode.
+    async fn turn(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Problem> {
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            Problem::new(ProblemKind::Busy, "too many bodies wait to be decoded")
+                .with_retry_after(Duration::from_secs(1))
+        })?;
+        let turn = Arc::clone(&self.decoding).acquire_owned().await;
+        Ok((waiting, turn.expect("this semaphore is never closed")))
+    }
+
     /// Runs `unpack` and what follows on threads of their own kind; holds the body's share of the
     /// memory until that is done.
     async fn decode(
@@ -109,13 +179,7 @@ impl Intake {
         meter: BodyMeter,
         unpack: impl FnOnce() -> Result<Received, Problem> + Send + 'static,
     ) -> Result<PreparedSession, Problem> {
-        let waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
-            Problem::new(ProblemKind::Busy, "too many bodies wait to be decoded")
-                .with_retry_after(Duration::from_secs(1))
-        })?;
-        let turn = Arc::clone(&self.decoding).acquire_owned().await;
-        let turn = turn.expect("this semaphore is never closed");
-        let held = (waiting, turn, meter);
+        let held = (self.turn().await?, meter);
         // A job holds what it uses itself: a client that leaves does not free the thread at work.
         let (received, bytes, held) = on_a_thread(move || {
             let received = unpack()?;

@@ -3,6 +3,7 @@
 
 mod body;
 mod connection;
+mod costs;
 mod cross_origin;
 mod error;
 mod form;

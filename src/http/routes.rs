@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, ResponseError, Route};
 
 use crate::http::error::{HttpProblem, method_not_allowed};
-use crate::http::{pages, sessions, solution, solve_stream};
+use crate::http::{costs, pages, sessions, solution, solve_stream};
 use crate::protocol::problem::{Problem, ProblemKind};
 
 /// Registers every resource.
@@ -29,6 +29,8 @@ pub fn register(config: &mut ServiceConfig) {
     );
     resource("/api/v1/sessions/{id}/stream", "GET", vec![web::get().to(sessions::listen)]);
     resource("/api/v1/sessions/{id}/solution", "GET", vec![web::get().to(solution::solution)]);
+    resource("/api/v1/sessions/{id}/costs", "POST", vec![web::post().to(costs::of_session)]);
+    resource("/api/v1/swarm/costs", "POST", vec![web::post().to(costs::of_any_session)]);
     resource("/api/v1/status", "GET", vec![web::get().to(sessions::node_status)]);
     resource("/api/v1/status/{id}", "GET", vec![web::get().to(sessions::status)]);
     resource(

@@ -1,6 +1,7 @@
 //! The wire: what clients send and what they are sent, as types that exist to be serialised. Each
 //! type converts to and from the domain in its own file. No I/O.
 
+pub mod costs;
 pub mod frame;
 pub mod frame_text;
 pub mod json;

@@ -27,13 +27,15 @@ pub struct Problem {
 }
 
 /// One fault of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProblemEntry {
     /// JSON pointer into the body; `?name` for a parameter of the address.
     pub pointer: String,
     pub detail: String,
     pub expected: Option<String>,
     pub found: Option<String>,
+    /// The value that the server holds, where the fault depends on it.
+    pub held: Option<f64>,
 }
 
 impl From<&Fault> for ProblemEntry {
@@ -43,6 +45,7 @@ impl From<&Fault> for ProblemEntry {
             detail: format!("expected {expected}, found {found}"),
             expected: Some(expected.clone()),
             found: Some(found.clone()),
+            held: None,
         }
     }
 }
@@ -109,7 +112,7 @@ impl Problem {
 }
 
 fn write_entry(out: &mut Vec<u8>, entry: &ProblemEntry) {
-    let ProblemEntry { pointer, detail, expected, found } = entry;
+    let ProblemEntry { pointer, detail, expected, found, held } = entry;
     let mut object = JsonObject::open(out);
     object.text("pointer", pointer).text("detail", detail);
     if let Some(expected) = expected {
@@ -117,6 +120,9 @@ fn write_entry(out: &mut Vec<u8>, entry: &ProblemEntry) {
     }
     if let Some(found) = found {
         object.text("found", found);
+    }
+    if let Some(held) = held {
+        object.number("held", *held);
     }
     object.close();
 }
@@ -133,6 +139,7 @@ impl From<Malformed> for Problem {
             detail: malformed.detail,
             expected: None,
             found: None,
+            held: None,
         });
         problem
     }
@@ -180,7 +187,7 @@ impl From<Refusal> for Problem {
             }
             _ => (None, None),
         };
-        let entry = ProblemEntry { pointer, detail: detail.clone(), expected, found };
+        let entry = ProblemEntry { pointer, detail: detail.clone(), expected, found, held: None };
         Self { errors: vec![entry], way_out, ..Self::new(kind, detail) }
     }
 }

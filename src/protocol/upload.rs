@@ -89,6 +89,7 @@ fn of_file(file: &str, error: &MatrixMarketError) -> Problem {
         detail: error.to_string(),
         expected: None,
         found: None,
+        held: None,
     };
     Problem { errors: vec![entry], ..Problem::new(kind, format!("{file}: {error}")) }
 }

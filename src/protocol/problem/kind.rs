@@ -25,6 +25,12 @@ pub enum ProblemKind {
     ServerMemory,
     NoSolution,
     SolutionNotReady,
+    InvalidCosts,
+    StaleCosts,
+    UpdateTooOld,
+    NotLive,
+    SessionEnded,
+    TooManyChanges,
     ForeignOrigin,
     UnknownHost,
     Internal,
@@ -40,7 +46,7 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Self::MalformedBody,
         Self::InvalidRequest,
         Self::InvalidSystem,
@@ -60,6 +66,12 @@ impl ProblemKind {
         Self::ServerMemory,
         Self::NoSolution,
         Self::SolutionNotReady,
+        Self::InvalidCosts,
+        Self::StaleCosts,
+        Self::UpdateTooOld,
+        Self::NotLive,
+        Self::SessionEnded,
+        Self::TooManyChanges,
         Self::ForeignOrigin,
         Self::UnknownHost,
         Self::Internal,
@@ -228,6 +240,49 @@ impl ProblemKind {
                 503,
                 "The solution cannot be read just now",
                 "The session is in the middle of a long step. Ask again after `Retry-After`.",
+            ),
+            Self::InvalidCosts => (
+                "invalid-costs",
+                422,
+                "The update cannot be made to this system",
+                "Edits of the update lie outside the system, or would make a value that no 64-bit float \
+                 can hold. Nothing of the update was applied. `errors` names each edit by JSON pointer.",
+            ),
+            Self::StaleCosts => (
+                "stale-costs",
+                409,
+                "Values have changed since the sender last knew them",
+                "An `old_value` differs from the value held, so the sender has missed a change. Nothing of \
+                 the update was applied. `errors` names each edit, with the value that is `held`.",
+            ),
+            Self::UpdateTooOld => (
+                "update-too-old",
+                409,
+                "The update is too old to tell whether it was accepted",
+                "A session remembers the latest updates of each sender, so that one sent twice counts once. \
+                 This one is older than those. Nothing of it was applied. If it never was accepted, send \
+                 it under a new number.",
+            ),
+            Self::NotLive => (
+                "not-live",
+                409,
+                "The session takes no changes",
+                "Only a session that was opened with the option `live` (or `swarm_enabled`) stays to have \
+                 its costs changed. Open one, and send the changes there.",
+            ),
+            Self::SessionEnded => (
+                "session-ended",
+                409,
+                "The session has ended",
+                "The session was live and is no more: it was stopped, failed or ran out of time. Its end \
+                 frame and `GET /api/v1/status/{id}` say why.",
+            ),
+            Self::TooManyChanges => (
+                "too-many-changes",
+                429,
+                "Too many changes wait for this session",
+                "The senders of changes are faster than the session works them in. Nothing was applied. \
+                 Try again after `Retry-After`, or send a stream of lines, which waits for its turn.",
             ),
             Self::ForeignOrigin => (
                 "foreign-origin",

@@ -2,6 +2,7 @@
 
 mod browser;
 pub mod client;
+mod costs;
 mod curl;
 mod drain;
 mod large_bodies;
