@@ -22,6 +22,8 @@ pub struct Announcer {
     sequence: FrameSequence,
     facts: Vec<Arc<PublishedFrame>>,
     last_update: Option<Arc<PublishedFrame>>,
+    last_signal: Option<Arc<PublishedFrame>>,
+    system_version: SystemVersion,
     listeners: BTreeMap<SubscriptionId, Listener>,
     subscriptions: u64,
     last_published: Moment,
@@ -41,6 +43,8 @@ impl Announcer {
             sequence: FrameSequence::default(),
             facts: Vec::new(),
             last_update: None,
+            last_signal: None,
+            system_version: SystemVersion::default(),
             listeners: BTreeMap::new(),
             subscriptions: 0,
             last_published,
@@ -59,6 +63,15 @@ impl Announcer {
         self.last_published
     }
 
+    pub fn system_version(&self) -> SystemVersion {
+        self.system_version
+    }
+
+    /// Frames from now on speak of this version of the system.
+    pub fn set_system_version(&mut self, system_version: SystemVersion) {
+        self.system_version = system_version;
+    }
+
     /// A name for the next subscription.
     pub fn next_subscription(&mut self) -> SubscriptionId {
         self.subscriptions += 1;
@@ -75,6 +88,7 @@ impl Announcer {
         let listener = Listener { publish, include_solution };
         let mut so_far = self.facts.clone();
         so_far.extend(self.last_update.clone());
+        so_far.extend(self.last_signal.clone());
         so_far.sort_by_key(|published| published.frame.sequence);
         listener.send(so_far);
         self.listeners.insert(subscription, listener);
@@ -93,19 +107,21 @@ impl Announcer {
         let mut frames = Vec::with_capacity(bodies.len());
         for body in bodies {
             self.sequence = self.sequence.next();
-            let (is_lasting, is_update) = (is_lasting(&body), body.is_conflatable());
+            let is_lasting = is_lasting(&body);
             let published = Arc::new(PublishedFrame::new(Frame {
                 session_id: self.session,
                 sequence: self.sequence,
                 timestamp,
-                system_version: SystemVersion::default(),
+                system_version: self.system_version,
                 body,
             }));
             if is_lasting && self.facts.len() < FACTS_MAX {
                 self.facts.push(Arc::clone(&published));
             }
-            if is_update {
-                self.last_update = Some(Arc::clone(&published));
+            match &published.frame.body {
+                FrameBody::IterationUpdate(_) => self.last_update = Some(Arc::clone(&published)),
+                FrameBody::ConvergenceSignal(_) => self.last_signal = Some(Arc::clone(&published)),
+                _ => {}
             }
             frames.push(published);
         }
@@ -122,7 +138,7 @@ impl Announcer {
                 session_id: self.session,
                 sequence: self.sequence,
                 timestamp: self.clock.wall(),
-                system_version: SystemVersion::default(),
+                system_version: self.system_version,
                 body,
             }))]);
         }
@@ -147,10 +163,13 @@ fn is_lasting(body: &FrameBody) -> bool {
         FrameBody::SessionOpened(_)
         | FrameBody::Prepared(_)
         | FrameBody::MethodChanged(_)
-        | FrameBody::ConvergenceSignal(_)
         | FrameBody::Solution(_)
         | FrameBody::Error(_)
         | FrameBody::End(_) => true,
-        FrameBody::Snapshot(_) | FrameBody::IterationUpdate(_) | FrameBody::Heartbeat(_) => false,
+        FrameBody::Snapshot(_)
+        | FrameBody::IterationUpdate(_)
+        | FrameBody::CostsAccepted(_)
+        | FrameBody::ConvergenceSignal(_)
+        | FrameBody::Heartbeat(_) => false,
     }
 }

@@ -17,7 +17,7 @@ use crate::protocol::stream_options::StreamOptions;
 use crate::runtime::clock::Moment;
 use crate::runtime::event::ListenerLeft;
 use crate::solver::engine::Engine;
-use crate::solver::live::{CostDelta, DeltaFault};
+use crate::solver::live::{CostDelta, DeltaFault, StatedBound};
 
 // ---- opening and finding sessions -------------------------------------------------------------
 
@@ -117,6 +117,8 @@ pub struct SolutionState {
     pub residual_norm: f64,
     pub relative_residual: f64,
     pub converged: bool,
+    /// What is known of `x* − x` in a live session.
+    pub error_bound: Option<StatedBound>,
     pub x: Arc<Vec<f64>>,
 }
 
@@ -206,6 +208,8 @@ pub struct SessionGrew {
 pub struct RunQuantum {
     pub session: SessionId,
     pub solve: Box<Solve>,
+    /// To be worked into the system first, in this order.
+    pub changes: Vec<SourcedDelta>,
     pub lane: Lane,
     pub budget: Duration,
     pub asked_at: Moment,

@@ -1,13 +1,16 @@
 //! What waits for one listener. Facts are kept; iteration updates are kept while there is room, then
 //! the newest takes the place of the one before it and its entries are owed, so that a slow reader
-//! costs bounded memory and still gets the latest state. Which of the owed entries an update carries
+//! costs bounded memory and still gets the latest state. So do signals of convergence; acceptances of
+//! changes are added up. Which of the owed entries an update carries
 //! is decided by `owed_entries`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::actors::owed_entries::OwedEntries;
-use crate::protocol::frame::{Frame, FrameBody, IterationUpdate, XPartial};
+use crate::protocol::frame::{
+    ConvergenceSignal, CostsAccepted, Frame, FrameBody, IterationUpdate, XPartial,
+};
 use crate::protocol::published::PublishedFrame;
 use crate::solver::change_tracker::XPartialMax;
 
@@ -26,8 +29,11 @@ pub struct OutboundQueue {
     frames: VecDeque<Arc<PublishedFrame>>,
     /// The newest update, without entries: they are chosen when it leaves or another frame follows.
     tail: Option<Frame>,
+    /// Acceptances and the newest signal that came after `frames`.
+    accepted: Option<Frame>,
+    signal: Option<Frame>,
     owed: OwedEntries,
-    /// Updates in `frames`, and their entries.
+    /// Frames in `frames` that can be conflated, and the entries of updates among them.
     updates: usize,
     entries: usize,
 }
@@ -45,6 +51,8 @@ impl OutboundQueue {
         Self {
             frames: VecDeque::new(),
             tail: None,
+            accepted: None,
+            signal: None,
             owed: OwedEntries::new(x_partial),
             updates: 0,
             entries: 0,
@@ -52,28 +60,60 @@ impl OutboundQueue {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.tail.is_none()
+        self.frames.is_empty() && !self.has_latest()
     }
 
     /// Appends a frame. O(1) while nothing is owed, else as [`OwedEntries::absorb`].
     pub fn push(&mut self, published: Arc<PublishedFrame>) -> Queued {
-        let FrameBody::IterationUpdate(update) = &published.frame.body else {
-            self.settle_tail();
-            self.keep(published);
-            return Queued::Kept;
-        };
-        if self.is_full()
-            && let Some(replaced) = self.absorb_last_update()
-        {
+        match &published.frame.body {
+            FrameBody::IterationUpdate(update) => self.push_update(&published, update),
+            FrameBody::CostsAccepted(accepted) if self.is_full() => {
+                self.add_acceptance(&published.frame, *accepted);
+                Queued::Conflated
+            }
+            FrameBody::ConvergenceSignal(signal) if self.is_full() => {
+                self.replace_signal(&published.frame, *signal);
+                Queued::Conflated
+            }
+            _ => {
+                self.settle_latest();
+                self.keep(published);
+                Queued::Kept
+            }
+        }
+    }
+
+    fn push_update(&mut self, published: &Arc<PublishedFrame>, update: &IterationUpdate) -> Queued {
+        if self.is_full() {
+            let replaced = self.absorb_last_update().unwrap_or(0);
             self.owe(&published.frame, update, replaced);
             return Queued::Conflated;
         }
-        self.settle_tail();
+        self.settle_latest();
         match self.owed.is_settled() {
-            true => self.keep(published),
+            true => self.keep(Arc::clone(published)),
             false => self.owe(&published.frame, update, 0),
         }
         Queued::Kept
+    }
+
+    fn add_acceptance(&mut self, frame: &Frame, latest: CostsAccepted) {
+        let before = match self.accepted.take().map(|frame| frame.body) {
+            Some(FrameBody::CostsAccepted(before)) => before.replaced(),
+            _ => CostsAccepted::default(),
+        };
+        let sum = FrameBody::CostsAccepted(before.and(latest));
+        self.accepted = Some(Frame { body: sum, ..*frame });
+    }
+
+    fn replace_signal(&mut self, frame: &Frame, latest: ConvergenceSignal) {
+        let replaced = match self.signal.take().map(|frame| frame.body) {
+            Some(FrameBody::ConvergenceSignal(before)) => before.skipped + 1,
+            _ => 0,
+        };
+        let skipped = latest.skipped + replaced;
+        let body = FrameBody::ConvergenceSignal(ConvergenceSignal { skipped, ..latest });
+        self.signal = Some(Frame { body, ..*frame });
     }
 
     /// Takes the oldest frames out, at least one if there is any, at most as many as travel together.
@@ -82,7 +122,7 @@ impl OutboundQueue {
         let mut taken = 0;
         while batch.len() < BATCH_FRAMES_MAX && taken < BATCH_ENTRIES_MAX {
             if self.frames.is_empty() {
-                self.settle_tail();
+                self.settle_latest();
             }
             let Some(next) = self.frames.pop_front() else { break };
             taken += entries(&next);
@@ -135,14 +175,25 @@ impl OutboundQueue {
         Some(skipped + 1)
     }
 
-    /// Gives the tail its entries, now that nothing takes its place any more.
-    fn settle_tail(&mut self) {
-        let Some(mut tail) = self.tail.take() else { return };
-        if let FrameBody::IterationUpdate(update) = &mut tail.body {
+    fn has_latest(&self) -> bool {
+        self.tail.is_some() || self.accepted.is_some() || self.signal.is_some()
+    }
+
+    /// Appends what could still have been conflated, in the order of its numbers; the tail gets its
+    /// entries now that nothing takes its place any more.
+    fn settle_latest(&mut self) {
+        if !self.has_latest() {
+            return;
+        }
+        if let Some(Frame { body: FrameBody::IterationUpdate(update), .. }) = &mut self.tail {
             update.x_partial = self.owed.take();
             update.withheld = self.owed.withheld();
         }
-        self.keep(Arc::new(PublishedFrame::new(tail)));
+        let mut latest = [self.tail.take(), self.accepted.take(), self.signal.take()];
+        latest.sort_by_key(|frame| frame.as_ref().map(|frame| frame.sequence));
+        for frame in latest.into_iter().flatten() {
+            self.keep(Arc::new(PublishedFrame::new(frame)));
+        }
     }
 }
 
@@ -202,6 +253,7 @@ mod tests {
             skipped: 0,
             withheld: 0,
             performance: Performance::default(),
+            live: None,
         });
         frame(sequence, body)
     }
@@ -246,6 +298,44 @@ mod tests {
         assert!(rest.len() <= ENTRIES_MAX / 100_000 + 1, "{} updates were held", rest.len());
         assert_eq!(rest.last().unwrap().frame.sequence, FrameSequence(99));
         assert_eq!((queue.updates, queue.entries), (0, 0));
+    }
+
+    #[test]
+    fn a_slow_listener_of_a_live_session_misses_no_acceptance_and_holds_few_frames() {
+        let mut queue = OutboundQueue::new(XPartialMax::All);
+        let (mut sequence, mut updates) = (0, 0);
+        for round in 0..1_000 {
+            let accepted = CostsAccepted { updates: round % 7, ..CostsAccepted::default() };
+            updates += accepted.updates;
+            let signal = ConvergenceSignal {
+                residual_threshold: 1.0,
+                consecutive_iterations: 1,
+                residual_norm: 0.5,
+                iterations_below_threshold: round,
+                converged: true,
+                skipped: 0,
+            };
+            queue.push(frame(sequence + 1, FrameBody::CostsAccepted(accepted)));
+            queue.push(update(sequence + 2, &[(0, round as f64)]));
+            queue.push(frame(sequence + 3, FrameBody::ConvergenceSignal(signal)));
+            sequence += 3;
+        }
+        let frames = drain(&mut queue);
+        assert!(frames.len() <= UPDATES_MAX + 3, "{} frames", frames.len());
+        assert!(frames.is_sorted_by_key(|published| published.frame.sequence));
+        let (mut told, mut stood_for) = (0, 0);
+        for published in &frames {
+            stood_for += 1 + match &published.frame.body {
+                FrameBody::CostsAccepted(accepted) => {
+                    told += accepted.updates;
+                    accepted.skipped
+                }
+                FrameBody::ConvergenceSignal(signal) => signal.skipped,
+                FrameBody::IterationUpdate(update) => update.skipped,
+                other => panic!("{other:?}"),
+            };
+        }
+        assert_eq!((told, stood_for), (updates, sequence));
     }
 
     proptest! {

@@ -20,6 +20,7 @@ const RECORDS_IN_FLIGHT: usize = 8_192;
 pub struct Totals {
     quanta: AtomicU64,
     updates: AtomicU64,
+    costs_accepted: AtomicU64,
     worker_failures: AtomicU64,
     frames_conflated: AtomicU64,
     listeners_stalled: AtomicU64,
@@ -32,6 +33,7 @@ impl Totals {
         NodeTotals {
             quanta_total: count(&self.quanta),
             updates_total: count(&self.updates),
+            costs_accepted_total: count(&self.costs_accepted),
             worker_failures_total: count(&self.worker_failures),
             frames_conflated_total: count(&self.frames_conflated),
             listeners_stalled_total: count(&self.listeners_stalled),
@@ -48,6 +50,7 @@ impl Totals {
                 add(&self.quanta, 1);
                 add(&self.updates, *updates);
             }
+            Event::CostsAccepted { updates, .. } => add(&self.costs_accepted, *updates),
             Event::QuantumFailed { .. } => add(&self.worker_failures, 1),
             Event::FramesConflated { count, .. } => add(&self.frames_conflated, *count),
             Event::ListenerLeft { cause: ListenerLeft::Stalled, .. } => {
@@ -127,7 +130,9 @@ impl StreamHandler<Record> for RecorderActor {
             | Event::DrainStarted { .. } => {
                 tracing::info!(%node, "{event}");
             }
-            Event::QuantumDone { .. } | Event::QuantumStarted { .. } => {
+            Event::QuantumDone { .. }
+            | Event::QuantumStarted { .. }
+            | Event::CostsAccepted { .. } => {
                 tracing::trace!(%node, "{event}");
             }
             Event::FramesConflated { .. }

@@ -1,5 +1,6 @@
 //! One session's life: it sends its solve to a worker for a quantum, announces what came of it, and
-//! asks for the next, until the engine finishes, a limit is reached, or nobody wants it any more.
+//! asks for the next, until the engine finishes, a limit is reached, or nobody wants it any more. A live
+//! session rests when its system is solved, and goes on when a change comes.
 
 mod changes;
 mod ending;
@@ -20,20 +21,26 @@ use crate::actors::messages::{
     SolutionUnavailable, Subscribe, SubscriptionSeed,
 };
 use crate::actors::solve::{QuantumReport, Report, Solve, Stage, StateReport};
-use crate::ids::{SessionId, SubscriptionId};
+use crate::ids::{SessionId, SubscriptionId, SystemVersion};
 use crate::policy::convergence::Convergence;
+use crate::policy::remedy;
 use crate::policy::scheduling::Lane;
 use crate::protocol::frame::{
-    EndReason, FrameBody, IterationUpdate, MethodChanged, Prepared, Warning,
+    ConvergenceSignal, EndReason, FrameBody, IterationUpdate, MethodChanged, Prepared, StreamError,
+    Warning,
 };
+use crate::protocol::problem::ProblemKind;
 use crate::protocol::stream_options::StreamOptions;
 use crate::protocol::timestamp::Timestamp;
 use crate::runtime::clock::Moment;
 use crate::runtime::config::NodeConfig;
 use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
+use crate::solver::live::LiveStop;
+use crate::solver::outcome::Outcome;
+use changes::PendingChanges;
 use ending::sentence;
-use facts::{Facts, milliseconds};
+use facts::{Facts, milliseconds, solution_of};
 
 /// Starts the actor behind a new listener and tells how to reach it.
 pub type StartSubscription = Box<dyn Fn(SubscriptionSeed) -> Recipient<Publish> + Send>;
@@ -80,6 +87,13 @@ pub struct Session {
     beat_timer: Option<SpawnHandle>,
     first_listener: Option<Subscribe>,
     warnings: Vec<Warning>,
+    /// Whether it stays when its system is solved, and takes changes.
+    is_live: bool,
+    changes: PendingChanges,
+    /// The version of which convergence was last signalled.
+    signalled: Option<SystemVersion>,
+    /// What keeps the present system from being solved, as it was told.
+    stuck: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -129,7 +143,8 @@ impl Session {
         let mut engine = *engine;
         let unwanted = Arc::<AtomicBool>::default();
         engine.heed(Arc::clone(&unwanted));
-        let solve = Box::new(Solve::new(engine, stream.x_partial_max, stream.update_every));
+        let solve = Solve::new(engine, stream.x_partial_max, stream.update_every);
+        let solve = Box::new(if stream.live { solve.live() } else { solve });
         let first_listener = listener
             .map(|listener| Subscribe { listener, include_solution: stream.include_solution });
         Self {
@@ -158,6 +173,10 @@ impl Session {
             beat_timer: None,
             first_listener,
             warnings,
+            is_live: stream.live,
+            changes: PendingChanges::default(),
+            signalled: None,
+            stuck: None,
             environment,
         }
     }
@@ -184,6 +203,7 @@ impl Session {
                 self.links.queue.do_send(RunQuantum {
                     session: self.id,
                     solve,
+                    changes: self.changes.take(),
                     lane,
                     budget: self.quantum,
                     asked_at: self.environment.clock.now(),
@@ -195,6 +215,35 @@ impl Session {
         }
     }
 
+    /// Answers who waits, and asks for the next quantum if there is anything to do.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        self.answer_readers();
+        let wants_work = match &self.solve {
+            Whereabouts::Home(solve) => solve.wants_work(),
+            Whereabouts::Away(_) | Whereabouts::Gone => false,
+        };
+        if wants_work || !self.changes.is_empty() {
+            self.request_quantum(ctx);
+        }
+    }
+
+    /// The first solution of a live session; from now on listeners follow it by its changes.
+    fn announce_solved(&mut self) {
+        let Some(state) = self.present_state() else { return };
+        self.signalled = Some(state.system_version);
+        self.announcer.announce(vec![
+            FrameBody::ConvergenceSignal(ConvergenceSignal {
+                residual_threshold: self.facts.residual_threshold,
+                consecutive_iterations: CONSECUTIVE_STATES,
+                residual_norm: state.residual_norm,
+                iterations_below_threshold: self.progress.states_below_threshold,
+                converged: true,
+                skipped: 0,
+            }),
+            FrameBody::Solution(solution_of(&state)),
+        ]);
+    }
+
     /// Tells the directory what is held from now on, before it is taken and after it was given back.
     fn hold(&mut self, memory_bytes: u64) {
         if memory_bytes != self.memory_bytes {
@@ -203,20 +252,48 @@ impl Session {
         }
     }
 
-    fn take_home(&mut self, solve: Box<Solve>, report: QuantumReport) {
+    fn take_home(&mut self, solve: Box<Solve>, mut report: QuantumReport) {
         self.hold(solve.memory_bytes());
-        self.facts.method = solve.engine().selection().method;
-        self.facts.preconditioner = solve.engine().selection().preconditioner;
-        self.progress.iteration = solve.engine().iteration();
+        self.facts.follow(&solve);
+        self.convergence.set_threshold(self.facts.residual_threshold);
+        self.announcer.set_system_version(solve.system_version());
+        self.progress.iteration = solve.iteration();
         self.progress.flops = solve.flops();
         self.solve = Whereabouts::Home(solve);
-        let bodies = report.reports.into_iter().map(|report| self.body_of(report)).collect();
+        let mut bodies: Vec<FrameBody> = self.settle_changes(&mut report).into_iter().collect();
+        for report in report.reports {
+            let signal = self.signal_of(&report);
+            bodies.extend(self.body_of(report));
+            bodies.extend(signal);
+        }
         self.announcer.announce(bodies);
         self.serve_newcomers();
     }
 
-    fn body_of(&mut self, report: Report) -> FrameBody {
-        match report {
+    /// The signal that a live session's state meets its tolerance, once for each version.
+    fn signal_of(&mut self, report: &Report) -> Option<FrameBody> {
+        let Report::State(StateReport { residual_norm, live: Some(live), .. }) = report else {
+            return None;
+        };
+        let version = self.announcer.system_version();
+        if !live.is_settled || self.signalled == Some(version) {
+            return None;
+        }
+        self.signalled = Some(version);
+        self.stuck = None;
+        Some(FrameBody::ConvergenceSignal(ConvergenceSignal {
+            residual_threshold: self.facts.residual_threshold,
+            consecutive_iterations: CONSECUTIVE_STATES,
+            residual_norm: *residual_norm,
+            // The state itself is one more.
+            iterations_below_threshold: self.progress.states_below_threshold + 1,
+            converged: true,
+            skipped: 0,
+        }))
+    }
+
+    fn body_of(&mut self, report: Report) -> Option<FrameBody> {
+        Some(match report {
             Report::Prepared { method, preconditioner, description, took } => {
                 let event =
                     Event::Prepared { session: self.id, description: description.clone(), took };
@@ -243,7 +320,22 @@ impl Session {
                     residual_norm: self.convergence.residual_norm(),
                 })
             }
+            Report::Stuck(stop) => return self.tell_stuck(&stop),
+        })
+    }
+
+    /// Tells once why the present system is not solved; the next change may mend it.
+    fn tell_stuck(&mut self, stop: &LiveStop) -> Option<FrameBody> {
+        let detail = stop.to_string();
+        if self.stuck.as_ref() == Some(&detail) {
+            return None;
         }
+        self.stuck = Some(detail.clone());
+        Some(FrameBody::Error(StreamError {
+            kind: ProblemKind::of_live_stop(stop),
+            detail,
+            way_out: Some(remedy::way_out_of_live_stop(stop)),
+        }))
     }
 
     fn update_of(&mut self, state: StateReport) -> IterationUpdate {
@@ -294,6 +386,7 @@ impl Handler<QuantumDone> for Session {
 
     fn handle(&mut self, done: QuantumDone, ctx: &mut Self::Context) {
         if let Phase::Ended { solution, .. } = &self.phase {
+            self.changes.refuse_all();
             self.solve = Whereabouts::Gone;
             self.memory_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
             let (session, memory_bytes) = (self.id, self.memory_bytes);
@@ -305,18 +398,20 @@ impl Handler<QuantumDone> for Session {
             Err(failure) => {
                 // The solve is lost; nothing of it is out any more.
                 self.solve = Whereabouts::Gone;
+                self.changes.refuse_all();
                 return self.end_with_failure(&failure, ctx);
             }
         };
         let outcome = report.outcome.take();
         self.take_home(solve, report);
         match (outcome, &self.phase) {
+            (Some(Outcome::Converged { .. }), Phase::Running) if self.is_live => {
+                self.announce_solved();
+                self.go_on(ctx);
+            }
             (Some(outcome), _) => self.end_with_outcome(outcome, ctx),
             (None, &Phase::Ending(reason)) => self.end(reason, sentence(reason), ctx),
-            (None, Phase::Running | Phase::Ended { .. }) => {
-                self.answer_readers();
-                self.request_quantum(ctx);
-            }
+            (None, Phase::Running | Phase::Ended { .. }) => self.go_on(ctx),
         }
     }
 }

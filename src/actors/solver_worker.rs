@@ -46,7 +46,7 @@ impl SolverWorker {
             Ok((solve, report)) => Event::QuantumDone {
                 session,
                 worker,
-                iteration: solve.engine().iteration(),
+                iteration: solve.iteration(),
                 updates: report.reports.len() as u64,
                 took: report.took,
             },
@@ -80,8 +80,16 @@ impl Handler<RunQuantum> for SolverWorker {
     type Result = ();
 
     fn handle(&mut self, quantum: RunQuantum, ctx: &mut Self::Context) {
-        let RunQuantum { session, mut solve, budget, asked_at, unwanted, reply_to, lane: _ } =
-            quantum;
+        let RunQuantum {
+            session,
+            mut solve,
+            changes,
+            budget,
+            asked_at,
+            unwanted,
+            reply_to,
+            lane: _,
+        } = quantum;
         let waited = self.environment.clock.now().since(asked_at);
         let started = Event::QuantumStarted { session, worker: self.worker, waited };
         self.environment.recorder.record(started);
@@ -89,7 +97,7 @@ impl Handler<RunQuantum> for SolverWorker {
         let mut stopwatch = self.environment.stopwatch();
         let ran = catch_unwind(AssertUnwindSafe(|| match unwanted.load(Ordering::Relaxed) {
             true => QuantumReport::default(),
-            false => solve.run(budget, &mut stopwatch, &unwanted),
+            false => solve.run(changes, budget, &mut stopwatch, &unwanted),
         }));
         let returned = match ran {
             Ok(report) => Ok((solve, report)),

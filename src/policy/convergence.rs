@@ -30,6 +30,11 @@ impl Convergence {
         Self { residual_threshold, last: None, states_below_threshold: 0 }
     }
 
+    /// The threshold from now on: that of a changed `b`.
+    pub fn set_threshold(&mut self, residual_threshold: f64) {
+        self.residual_threshold = residual_threshold;
+    }
+
     /// Takes in the true residual norm of the state after `iteration` iterations.
     pub fn observe(&mut self, iteration: u64, residual_norm: f64) -> Observation {
         let rate = self.last.and_then(|last| {

@@ -1,5 +1,6 @@
 //! Says what a client can do when a solve stopped short.
 
+use crate::solver::live::LiveStop;
 use crate::solver::outcome::StopReason;
 
 /// A way out for people, or `None` where the client set the limit that was reached.
@@ -21,5 +22,23 @@ pub fn way_out(reason: &StopReason) -> Option<&'static str> {
         StopReason::OutOfMemoryBudget { .. } => {
             Some("use an iterative method such as `bicgstab` or `gmres`, or raise the memory limit")
         }
+    }
+}
+
+/// What can be done where no engine settles a changed system.
+pub fn way_out_of_live_stop(stop: &LiveStop) -> String {
+    let change = "change the system again: the session goes on, and tries anew with every change";
+    match stop {
+        LiveStop::Method(reason) => match way_out(reason) {
+            Some(way_out) => format!("{change}; or {way_out}"),
+            None => change.to_owned(),
+        },
+        LiveStop::Refused(_) | LiveStop::DominanceLost { .. } => {
+            format!("{change}; or open a session with method `hybrid`, which changes its method")
+        }
+        LiveStop::NoLicence { .. }
+        | LiveStop::Relaxation(_)
+        | LiveStop::Path(_)
+        | LiveStop::NoPath { .. } => change.to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use crate::ids::{FrameSequence, SessionId, SystemVersion};
 use crate::protocol::problem::ProblemKind;
 use crate::protocol::timestamp::Timestamp;
 use crate::solver::analysis::Analysis;
+use crate::solver::live::{EngineName, StatedBound};
 use crate::solver::options::{MethodName, PreconditionerName};
 
 /// One announcement of a session.
@@ -28,6 +29,8 @@ pub enum FrameBody {
     /// A preconditioner or factorisation was set up.
     Prepared(Prepared),
     IterationUpdate(IterationUpdate),
+    /// Changes of costs that count from this `system_version` on.
+    CostsAccepted(CostsAccepted),
     MethodChanged(MethodChanged),
     ConvergenceSignal(ConvergenceSignal),
     Solution(Solution),
@@ -41,10 +44,14 @@ pub enum FrameBody {
 }
 
 impl FrameBody {
-    /// Iteration updates may be conflated for a slow reader; everything else states a fact and is
-    /// never dropped.
+    /// States, acceptances and signals of convergence may be conflated for a slow reader: the newest
+    /// state and signal stand for those before, acceptances are added up. Everything else states a fact
+    /// and is never dropped.
     pub fn is_conflatable(&self) -> bool {
-        matches!(self, Self::IterationUpdate(_))
+        matches!(
+            self,
+            Self::IterationUpdate(_) | Self::CostsAccepted(_) | Self::ConvergenceSignal(_)
+        )
     }
 
     /// The value of `type` on the wire.
@@ -53,6 +60,7 @@ impl FrameBody {
             Self::SessionOpened(_) => "session_opened",
             Self::Prepared(_) => "prepared",
             Self::IterationUpdate(_) => "iteration_update",
+            Self::CostsAccepted(_) => "costs_accepted",
             Self::MethodChanged(_) => "method_changed",
             Self::ConvergenceSignal(_) => "convergence_signal",
             Self::Solution(_) => "solution",
@@ -60,6 +68,24 @@ impl FrameBody {
             Self::Heartbeat(_) => "heartbeat",
             Self::Error(_) => "error",
             Self::End(_) => "end",
+        }
+    }
+}
+
+impl CostsAccepted {
+    /// Itself as a part of a later one.
+    pub fn replaced(self) -> Self {
+        Self { skipped: self.skipped + 1, ..self }
+    }
+
+    /// Both together.
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            updates: self.updates + later.updates,
+            costs: self.costs + later.costs,
+            entries: self.entries + later.entries,
+            new_entries: self.new_entries + later.new_entries,
+            skipped: self.skipped + later.skipped,
         }
     }
 }
@@ -119,6 +145,40 @@ pub struct IterationUpdate {
     /// they come with later updates, largest change first. Above 0 only where the reader was slow.
     pub withheld: u64,
     pub performance: Performance,
+    /// What a live session adds.
+    pub live: Option<LiveUpdate>,
+}
+
+/// What a state of a live session says of the work that led to it and of its error.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LiveUpdate {
+    /// Whether the state meets its tolerance at its `system_version`.
+    pub converged: bool,
+    pub engine: Option<EngineUpdate>,
+    pub error_bound: StatedBound,
+}
+
+/// Who worked since the last update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EngineUpdate {
+    pub name: EngineName,
+    /// What the work was foreseen to take, and what it took.
+    pub predicted_ms: f64,
+    pub took_ms: f64,
+    /// Matrix entries read or written.
+    pub touched_entries: u64,
+}
+
+/// Updates that were accepted one after the other; the frame's `system_version` is that of the last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CostsAccepted {
+    pub updates: u64,
+    /// Entries of `b` and of `A` that the updates named, and those of `A` that were not stored before.
+    pub costs: u64,
+    pub entries: u64,
+    pub new_entries: u64,
+    /// Earlier frames of this kind that are added up in this one, because the reader was slow.
+    pub skipped: u64,
 }
 
 /// Chosen entries of `x`, indices ascending.
@@ -159,6 +219,8 @@ pub struct ConvergenceSignal {
     pub residual_norm: f64,
     pub iterations_below_threshold: u64,
     pub converged: bool,
+    /// Earlier signals that this one replaces, because the reader was slow.
+    pub skipped: u64,
 }
 
 /// The whole of `x`, shared so that announcing it copies nothing.
@@ -168,6 +230,8 @@ pub struct Solution {
     pub residual_norm: f64,
     pub relative_residual: f64,
     pub converged: bool,
+    /// What is known of `x* − x`, in a live session.
+    pub error_bound: Option<StatedBound>,
     pub x: Arc<Vec<f64>>,
 }
 

@@ -62,6 +62,7 @@ impl FrameText {
             FrameBody::SessionOpened(_)
             | FrameBody::Prepared(_)
             | FrameBody::IterationUpdate(_)
+            | FrameBody::CostsAccepted(_)
             | FrameBody::MethodChanged(_)
             | FrameBody::ConvergenceSignal(_)
             | FrameBody::Heartbeat(_)

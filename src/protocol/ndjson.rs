@@ -3,10 +3,12 @@
 use bytes::Bytes;
 
 use crate::protocol::frame::{
-    ConvergenceSignal, End, Frame, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
-    Performance, Prepared, SessionOpened, Solution, StreamError, Warning, XPartial,
+    ConvergenceSignal, CostsAccepted, End, EngineUpdate, Frame, FrameBody, Heartbeat,
+    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened, Solution,
+    StreamError, Warning, XPartial,
 };
 use crate::protocol::json::{JsonObject, write_f64, write_string, write_u64};
+use crate::solver::live::StatedBound;
 
 /// The frame's line, its newline included. A solution of n entries is about 20 n bytes: stream that
 /// with [`FrameText`](crate::protocol::frame_text::FrameText) instead.
@@ -24,6 +26,7 @@ pub fn write_frame(out: &mut Vec<u8>, frame: &Frame) {
         FrameBody::SessionOpened(opened) => write_opened(&mut object, opened),
         FrameBody::Prepared(prepared) => write_prepared(&mut object, prepared),
         FrameBody::IterationUpdate(update) => write_update(&mut object, update),
+        FrameBody::CostsAccepted(accepted) => write_accepted(&mut object, accepted),
         FrameBody::MethodChanged(change) => write_method_changed(&mut object, change),
         FrameBody::ConvergenceSignal(signal) => write_signal(&mut object, signal),
         FrameBody::Solution(solution) | FrameBody::Snapshot(solution) => {
@@ -151,6 +154,7 @@ fn write_update_state(object: &mut JsonObject<'_>, update: &IterationUpdate) {
         skipped,
         withheld,
         performance,
+        live,
     } = update;
     let Performance { iteration_time_ms, memory_usage_mb, flops } = performance;
     object
@@ -167,6 +171,47 @@ fn write_update_state(object: &mut JsonObject<'_>, update: &IterationUpdate) {
             .number("memory_usage_mb", *memory_usage_mb)
             .integer("flops", *flops);
     });
+    if let Some(live) = live {
+        write_live(object, live);
+    }
+}
+
+fn write_live(object: &mut JsonObject<'_>, live: &LiveUpdate) {
+    let LiveUpdate { converged, engine, error_bound } = live;
+    object.flag("converged", *converged);
+    if let Some(EngineUpdate { name, predicted_ms, took_ms, touched_entries }) = engine {
+        object.object("engine", |object| {
+            object
+                .text("name", name.as_str())
+                .number("predicted_ms", *predicted_ms)
+                .number("took_ms", *took_ms)
+                .integer("touched_entries", *touched_entries);
+        });
+    }
+    write_bound(object, error_bound);
+}
+
+/// What is known of `x* − x`: the absolute bound holds for every entry, the relative one against the
+/// largest.
+fn write_bound(object: &mut JsonObject<'_>, bound: &StatedBound) {
+    let StatedBound { kind, absolute, relative } = bound;
+    object.object("error_bound", |object| {
+        object.text("kind", kind.as_str());
+        if absolute.is_finite() {
+            object.number("absolute", *absolute);
+        }
+        object.optional_number("relative", *relative);
+    });
+}
+
+fn write_accepted(object: &mut JsonObject<'_>, accepted: &CostsAccepted) {
+    let CostsAccepted { updates, costs, entries, new_entries, skipped } = accepted;
+    object
+        .integer("updates", *updates)
+        .integer("costs", *costs)
+        .integer("entries", *entries)
+        .integer("new_entries", *new_entries)
+        .integer("skipped", *skipped);
 }
 
 fn write_method_changed(object: &mut JsonObject<'_>, change: &MethodChanged) {
@@ -187,6 +232,7 @@ fn write_signal(object: &mut JsonObject<'_>, signal: &ConvergenceSignal) {
         residual_norm,
         iterations_below_threshold,
         converged,
+        skipped,
     } = signal;
     object
         .object("criteria", |object| {
@@ -200,16 +246,23 @@ fn write_signal(object: &mut JsonObject<'_>, signal: &ConvergenceSignal) {
                 .integer("iterations_below_threshold", *iterations_below_threshold);
         })
         .flag("converged", *converged);
+    if *skipped > 0 {
+        object.integer("skipped", *skipped);
+    }
 }
 
 fn write_solution_state(object: &mut JsonObject<'_>, solution: &Solution) {
-    let Solution { iteration, residual_norm, relative_residual, converged, x } = solution;
+    let Solution { iteration, residual_norm, relative_residual, converged, error_bound, x } =
+        solution;
     object
         .integer("iteration", *iteration)
         .number("residual_norm", *residual_norm)
         .number("relative_residual", *relative_residual)
         .flag("converged", *converged)
         .integer("unknowns", x.len() as u64);
+    if let Some(bound) = error_bound {
+        write_bound(object, bound);
+    }
 }
 
 fn write_heartbeat(object: &mut JsonObject<'_>, heartbeat: &Heartbeat) {

@@ -9,6 +9,7 @@ use crate::protocol::problem::{Problem, ProblemKind};
 use crate::protocol::stream_options::StreamOptions;
 use crate::solver::analysis::Analysis;
 use crate::solver::engine::Engine;
+use crate::solver::live::LiveEngine;
 use crate::solver::options::SolveOptions;
 use crate::solver::system::{LinearSystem, MatrixArrays, SystemFault};
 
@@ -95,6 +96,12 @@ impl SolveRequest {
             .map_err(|faults| invalid_system(&places, faults))?;
         let analysis = Analysis::of(&system);
         let engine = Engine::new(system, analysis, initial_guess, options)?;
+        if stream.live {
+            LiveEngine::admits(&engine).map_err(|refusal| {
+                Problem::new(ProblemKind::InvalidSystem, refusal.to_string())
+                    .with_way_out("leave `live` out: the system is then solved once")
+            })?;
+        }
         Ok(PreparedSession { engine: Box::new(engine), stream, warnings })
     }
 }

@@ -39,6 +39,8 @@ pub struct SessionStatus {
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {
     Running,
+    /// Its system is solved, and it takes changes.
+    Live,
     Ended,
 }
 
@@ -64,6 +66,8 @@ pub struct NodeStatus {
 pub struct NodeTotals {
     pub quanta_total: u64,
     pub updates_total: u64,
+    /// Updates of costs.
+    pub costs_accepted_total: u64,
     pub worker_failures_total: u64,
     pub frames_conflated_total: u64,
     pub listeners_stalled_total: u64,

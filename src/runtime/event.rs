@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::ids::{SessionId, SubscriptionId, WorkerId};
+use crate::ids::{SessionId, SubscriptionId, SystemVersion, WorkerId};
 use crate::protocol::frame::EndReason;
 use crate::solver::options::MethodName;
 
@@ -55,6 +55,12 @@ pub enum Event {
         session: SessionId,
         from: MethodName,
         to: MethodName,
+    },
+    CostsAccepted {
+        session: SessionId,
+        /// That of the last one.
+        system_version: SystemVersion,
+        updates: u64,
     },
     FramesConflated {
         session: SessionId,
@@ -128,6 +134,9 @@ impl fmt::Display for Event {
             }
             Self::MethodSwitched { session, from, to } => {
                 write!(f, "method_switched {session} {from} to {to}")
+            }
+            Self::CostsAccepted { session, system_version, updates } => {
+                write!(f, "costs_accepted {session} {updates} up to version {}", system_version.0)
             }
             Self::FramesConflated { session, subscription, count } => {
                 write!(f, "frames_conflated {session} #{} {count}", subscription.0)

@@ -248,6 +248,10 @@ fn describe(frame: &Frame) -> String {
                 update.x_partial.indices.len()
             )
         }
+        FrameBody::CostsAccepted(accepted) => format!(
+            "{} updates up to version {}: {} costs, {} entries",
+            accepted.updates, frame.system_version.0, accepted.costs, accepted.entries
+        ),
         FrameBody::MethodChanged(changed) => format!("{} to {}", changed.from, changed.to),
         FrameBody::ConvergenceSignal(signal) => format!(
             "residual {:.2e} threshold {:.2e} converged {}",

@@ -9,6 +9,7 @@ mod http;
 mod layers;
 mod live;
 mod live_engine;
+mod live_sessions;
 mod matrix_market;
 mod methods;
 mod node;

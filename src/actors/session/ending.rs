@@ -69,7 +69,9 @@ impl Session {
                 consecutive_iterations: CONSECUTIVE_STATES,
                 residual_norm,
                 iterations_below_threshold: self.progress.states_below_threshold,
-                converged: reason == EndReason::Converged,
+                converged: reason == EndReason::Converged
+                    || self.is_live && solution.as_ref().is_some_and(|state| state.converged),
+                skipped: 0,
             }));
         }
         bodies.extend(solution.as_ref().map(|state| FrameBody::Solution(solution_of(state))));
@@ -105,6 +107,9 @@ impl Session {
         // A solve that is out holds its memory until it is back.
         if !matches!(self.solve, Whereabouts::Away(_)) {
             self.memory_bytes = kept_bytes;
+        }
+        if !matches!(self.solve, Whereabouts::Away(_)) {
+            self.changes.refuse_all();
         }
         for reader in self.readers.drain(..) {
             let answer = solution.clone().ok_or(SolutionUnavailable::NeverReached);

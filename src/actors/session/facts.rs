@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::messages::SolutionState;
-use crate::actors::solve::StateReport;
+use crate::actors::solve::{LiveReport, Solve, StateReport};
 use crate::protocol::frame::{
-    IterationUpdate, Performance, SessionOpened, Solution, Warning, XPartial,
+    EngineUpdate, IterationUpdate, LiveUpdate, Performance, SessionOpened, Solution, Warning,
+    XPartial,
 };
 use crate::solver::analysis::Analysis;
 use crate::solver::change_tracker::Changes;
@@ -43,6 +44,15 @@ impl Facts {
             preconditioner: engine.selection().preconditioner,
             reasons: engine.selection().reasons.clone(),
         }
+    }
+
+    /// Takes over what changes of the system have made of it.
+    pub fn follow(&mut self, solve: &Solve) {
+        self.method = solve.selection().method;
+        self.preconditioner = solve.selection().preconditioner;
+        self.rhs_norm = solve.rhs_norm();
+        self.residual_threshold = solve.residual_threshold();
+        self.nonzeros = solve.size().1;
     }
 
     /// A residual norm against `‖b‖₂`, or itself where `b = 0`.
@@ -96,7 +106,22 @@ impl Facts {
                 memory_usage_mb,
                 flops: state.flops,
             },
+            live: state.live.map(live_update),
         }
+    }
+}
+
+fn live_update(live: LiveReport) -> LiveUpdate {
+    let LiveReport { drain, error_bound, is_settled } = live;
+    LiveUpdate {
+        converged: is_settled,
+        engine: drain.engine.map(|name| EngineUpdate {
+            name,
+            predicted_ms: milliseconds(drain.predicted),
+            took_ms: milliseconds(drain.took),
+            touched_entries: drain.touched_entries,
+        }),
+        error_bound,
     }
 }
 
@@ -107,6 +132,7 @@ pub fn solution_of(state: &SolutionState) -> Solution {
         residual_norm: state.residual_norm,
         relative_residual: state.relative_residual,
         converged: state.converged,
+        error_bound: state.error_bound,
         x: Arc::clone(&state.x),
     }
 }

@@ -8,24 +8,31 @@ use tokio::sync::oneshot;
 use crate::actors::messages::{GetSessionStatus, ReadSolution, SolutionState, SolutionUnavailable};
 use crate::actors::session::facts::milliseconds;
 use crate::actors::session::{Outing, Phase, Session, WAITING_READERS_MAX, Whereabouts};
-use crate::ids::SystemVersion;
 use crate::protocol::status::{SessionState, SessionStatus};
-use crate::solver::outcome::Outcome;
 
 impl Session {
     pub(super) fn present_state(&mut self) -> Option<SolutionState> {
         let Whereabouts::Home(solve) = &mut self.solve else { return None };
-        let iteration = solve.engine().iteration();
-        let converged = matches!(solve.engine().outcome(), Some(Outcome::Converged { .. }));
-        let (x, residual_norm) = solve.state();
+        let (iteration, system_version) = (solve.iteration(), solve.system_version());
+        let is_converged = solve.is_converged();
+        let (x, residual_norm, error_bound) = solve.state();
         Some(SolutionState {
-            system_version: SystemVersion::default(),
+            system_version,
             iteration,
             residual_norm,
             relative_residual: self.facts.relative(residual_norm),
-            converged,
+            converged: is_converged,
+            error_bound,
             x: Arc::new(x.to_vec()),
         })
+    }
+
+    /// Whether it waits for a change.
+    fn is_at_rest(&self) -> bool {
+        match &self.solve {
+            Whereabouts::Home(solve) => self.is_live && !solve.wants_work(),
+            Whereabouts::Away(_) | Whereabouts::Gone => false,
+        }
     }
 
     pub(super) fn answer_readers(&mut self) {
@@ -73,6 +80,7 @@ impl Handler<GetSessionStatus> for Session {
     fn handle(&mut self, _: GetSessionStatus, _: &mut Self::Context) -> Self::Result {
         let residual_norm = self.convergence.residual_norm();
         let (state, end_reason) = match &self.phase {
+            Phase::Running if self.is_at_rest() => (SessionState::Live, None),
             Phase::Running | Phase::Ending(_) => (SessionState::Running, None),
             Phase::Ended { reason, .. } => (SessionState::Ended, Some(reason.as_str())),
         };
@@ -80,7 +88,7 @@ impl Handler<GetSessionStatus> for Session {
             session_id: self.id,
             state,
             end_reason,
-            system_version: SystemVersion::default(),
+            system_version: self.announcer.system_version(),
             sequence: self.announcer.sequence(),
             opened_at: self.opened_at,
             elapsed_ms: milliseconds(self.uptime()),

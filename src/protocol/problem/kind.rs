@@ -1,6 +1,7 @@
 //! The closed set of problem types, with their titles, statuses and explanations. How one is written is
 //! decided in `problem`.
 
+use crate::solver::live::LiveStop;
 use crate::solver::outcome::StopReason;
 
 /// The kind of a problem: last segment of its `type`, title, status.
@@ -97,6 +98,19 @@ impl ProblemKind {
             StopReason::Singular { .. } => Self::Singular,
             StopReason::PrecisionLimit { .. } => Self::PrecisionLimit,
             StopReason::OutOfMemoryBudget { .. } => Self::MemoryBudget,
+        }
+    }
+
+    /// The kind of a changed system that nothing solves before its next change.
+    pub fn of_live_stop(stop: &LiveStop) -> Self {
+        match stop {
+            LiveStop::Method(stop) => Self::of_stop(stop),
+            LiveStop::Refused(_)
+            | LiveStop::DominanceLost { .. }
+            | LiveStop::NoLicence { .. }
+            | LiveStop::Relaxation(_)
+            | LiveStop::Path(_)
+            | LiveStop::NoPath { .. } => Self::UnsuitableMethod,
         }
     }
 

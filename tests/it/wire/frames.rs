@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use weir::ids::{FrameSequence, SessionId, SystemVersion};
 use weir::protocol::frame::{
-    ConvergenceSignal, End, EndReason, Frame, FrameBody, Heartbeat, IterationUpdate, MethodChanged,
-    Performance, Prepared, SessionOpened, Solution, StreamError, Warning, XPartial,
+    ConvergenceSignal, CostsAccepted, End, EndReason, EngineUpdate, Frame, FrameBody, Heartbeat,
+    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened, Solution,
+    StreamError, Warning, XPartial,
 };
 use weir::protocol::frame_text::{FrameText, StreamFormat};
 use weir::protocol::ndjson;
@@ -13,6 +14,7 @@ use weir::protocol::problem::ProblemKind;
 use weir::protocol::published::PublishedFrame;
 use weir::protocol::timestamp::Timestamp;
 use weir::solver::analysis::Analysis;
+use weir::solver::live::{BoundKind, EngineName, StatedBound};
 use weir::solver::options::{MethodName, PreconditionerName};
 use weir::solver::system::{LinearSystem, MatrixArrays};
 
@@ -63,6 +65,28 @@ pub fn update(entries: u32) -> FrameBody {
             memory_usage_mb: 150.2,
             flops: 1_500_000,
         },
+        live: None,
+    })
+}
+
+fn live_update() -> FrameBody {
+    let FrameBody::IterationUpdate(update) = update(1) else { unreachable!() };
+    FrameBody::IterationUpdate(IterationUpdate {
+        live: Some(LiveUpdate {
+            converged: true,
+            engine: Some(EngineUpdate {
+                name: EngineName::Relaxation,
+                predicted_ms: 0.1,
+                took_ms: 0.12,
+                touched_entries: 7_683,
+            }),
+            error_bound: StatedBound {
+                kind: BoundKind::Proven,
+                absolute: 3e-9,
+                relative: Some(1e-9),
+            },
+        }),
+        ..update
     })
 }
 
@@ -77,6 +101,14 @@ fn bodies() -> Vec<FrameBody> {
             memory_usage_mb: 0.3,
         }),
         update(3),
+        FrameBody::CostsAccepted(CostsAccepted {
+            updates: 3,
+            costs: 5,
+            entries: 2,
+            new_entries: 1,
+            skipped: 0,
+        }),
+        live_update(),
         FrameBody::MethodChanged(MethodChanged {
             iteration: 43,
             from: MethodName::Cg,
@@ -91,8 +123,10 @@ fn bodies() -> Vec<FrameBody> {
             residual_norm: 5.2e-9,
             iterations_below_threshold: 12,
             converged: true,
+            skipped: 0,
         }),
         FrameBody::Solution(Solution {
+            error_bound: None,
             iteration: 55,
             residual_norm: 5.2e-9,
             relative_residual: 2.3e-9,
@@ -100,6 +134,7 @@ fn bodies() -> Vec<FrameBody> {
             x: Arc::new(vec![0.08333333333333333, 0.6666666666666666, -0.0, 1e300]),
         }),
         FrameBody::Snapshot(Solution {
+            error_bound: None,
             iteration: 7,
             residual_norm: 0.5,
             relative_residual: 0.25,
@@ -188,6 +223,7 @@ fn text(body: FrameBody, format: StreamFormat, piece: usize) -> Vec<u8> {
 
 fn solution(entries: u32) -> FrameBody {
     FrameBody::Solution(Solution {
+        error_bound: None,
         iteration: 1,
         residual_norm: 0.0,
         relative_residual: 0.0,

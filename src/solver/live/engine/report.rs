@@ -134,6 +134,17 @@ pub enum BoundKind {
     None,
 }
 
+impl BoundKind {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Estimated => "estimated",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A bound of `‖x* − x‖∞`, or of one entry of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StatedBound {

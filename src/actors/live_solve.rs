@@ -1,0 +1,216 @@
+//! The travelling part of a live session: the engine that keeps the system solved, who of its engines
+//! works and for how long, and which updates were accepted. One owned value beside the announcing
+//! (`solve.rs`).
+
+use std::time::Duration;
+
+use crate::actors::messages::{CostVerdict, SourcedDelta};
+use crate::ids::SystemVersion;
+use crate::policy::idempotence::{AcceptedUpdates, Acquaintance};
+use crate::policy::planning::Governor;
+use crate::runtime::stopwatch::Stopwatch;
+use crate::solver::engine::Engine;
+use crate::solver::live::{
+    EngineName, LiveEnd, LiveEngine, LiveRefusal, LiveStop, LiveWork, StatedBound,
+};
+use crate::solver::outcome::{Preparation, Work};
+
+/// Entries touched between two looks at the clock, about 0.2 ms of work.
+const SLICE_ENTRIES: u64 = 1 << 17;
+
+/// A system under change with everything that keeps it solved.
+pub struct LiveSolve {
+    engine: LiveEngine,
+    governor: Governor,
+    accepted: AcceptedUpdates,
+    /// A copy of `x` as it was announced last.
+    x: Vec<f64>,
+    drain: Drain,
+    /// Why nothing settles the system as it stands.
+    stop: Option<LiveStop>,
+}
+
+/// Who worked since the last announcement.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Drain {
+    /// The engine that worked last.
+    pub engine: Option<EngineName>,
+    /// What settling was foreseen to take, and what it took.
+    pub predicted: Duration,
+    pub took: Duration,
+    /// Matrix entries touched.
+    pub touched_entries: u64,
+}
+
+/// What a batch of updates did to the system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepted {
+    pub updates: u64,
+    /// Entries of `b` and of `A` that were named, and those of `A` that were not stored before.
+    pub costs: u64,
+    pub entries: u64,
+    pub new_entries: u64,
+}
+
+/// A piece of work that is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    pub work: Work,
+    pub is_set_up: bool,
+}
+
+/// What one piece of work came to.
+pub enum Worked {
+    /// Some way towards settled.
+    Advanced(Work),
+    Prepared(Preparation),
+    /// Every row is settled. Nothing more to do but set-ups.
+    Settled(Work),
+    /// Nothing that is allowed can settle the system before its next change.
+    Stuck(LiveStop),
+    Idle,
+}
+
+impl LiveSolve {
+    /// Takes over a solve in any state.
+    ///
+    /// # Errors
+    /// See [`LiveEngine::of`].
+    pub fn of(engine: Engine) -> Result<Self, LiveRefusal> {
+        let engine = LiveEngine::of(engine)?;
+        let x = engine.copy_x();
+        Ok(Self {
+            engine,
+            governor: Governor::default(),
+            accepted: AcceptedUpdates::default(),
+            x,
+            drain: Drain::default(),
+            stop: None,
+        })
+    }
+
+    pub fn engine(&self) -> &LiveEngine {
+        &self.engine
+    }
+
+    pub fn engine_mut(&mut self) -> &mut LiveEngine {
+        &mut self.engine
+    }
+
+    pub fn system_version(&self) -> SystemVersion {
+        SystemVersion(self.engine.version())
+    }
+
+    /// `x` as it is now. O(n).
+    pub fn solution(&mut self) -> &[f64] {
+        self.engine.solution_into(&mut self.x);
+        &self.x
+    }
+
+    /// What is known of the error of `x`, also while changes wait.
+    pub fn error_bound(&mut self) -> StatedBound {
+        self.engine.error_bound()
+    }
+
+    /// What happened since the last call.
+    pub fn take_drain(&mut self) -> Drain {
+        std::mem::take(&mut self.drain)
+    }
+
+    /// Works one update into the system, unless it was before; `x` follows when engines work.
+    pub fn accept(&mut self, update: SourcedDelta, accepted: &mut Accepted) -> CostVerdict {
+        let SourcedDelta { delta, source } = update;
+        let known =
+            source.as_ref().map_or(Acquaintance::New, |source| self.accepted.recall(source));
+        match known {
+            Acquaintance::New => {}
+            Acquaintance::Accepted(system_version) => {
+                return CostVerdict::Duplicate { system_version };
+            }
+            Acquaintance::TooOld { forgotten_sequence } => {
+                return CostVerdict::TooOld { forgotten_sequence };
+            }
+        }
+        let applied = match self.engine.apply(&delta) {
+            Ok(applied) => applied,
+            Err(faults) => return CostVerdict::Refused(faults),
+        };
+        let system_version = self.system_version();
+        if let Some(source) = source {
+            self.accepted.remember(source, system_version);
+        }
+        let new_entries = applied.entries.iter().filter(|change| change.is_new).count();
+        accepted.updates += 1;
+        accepted.costs += applied.rhs.len() as u64;
+        accepted.entries += applied.entries.len() as u64;
+        accepted.new_entries += new_entries as u64;
+        self.stop = None;
+        CostVerdict::Accepted { system_version }
+    }
+
+    /// What the next piece of work would be; none where there is nothing to do before the next change.
+    pub fn next(&self) -> Option<Next> {
+        if self.stop.is_some() {
+            return None;
+        }
+        let offers = self.engine.offers();
+        let plan = self.governor.choose(&offers)?;
+        let chosen = offers.iter().find(|offer| offer.engine == plan.engine)?;
+        Some(match chosen.set_up.nonzeros {
+            0 => Next { work: chosen.step, is_set_up: false },
+            _ => Next { work: chosen.set_up, is_set_up: true },
+        })
+    }
+
+    /// Lets the engine that suits best do a piece of work.
+    pub fn work(&mut self, stopwatch: &mut Stopwatch) -> Worked {
+        if self.stop.is_some() {
+            return Worked::Idle;
+        }
+        let was_settled = self.engine.is_settled();
+        let offers = self.engine.offers();
+        let Some(plan) = self.governor.choose(&offers) else {
+            return if was_settled { Worked::Idle } else { self.give_up() };
+        };
+        let done = self.engine.work(plan.engine, plan.entries_max.min(SLICE_ENTRIES));
+        let took = stopwatch.lap(done.work);
+        self.governor.learn(&plan, &done, took);
+        if !was_settled {
+            self.drain.engine = Some(plan.engine);
+            self.drain.predicted = self.drain.predicted.max(plan.predicted);
+            self.drain.took += took;
+            self.drain.touched_entries += done.work.nonzeros;
+        }
+        let LiveWork { work, end } = done;
+        match end {
+            LiveEnd::Settled => Worked::Settled(work),
+            LiveEnd::Paused => Worked::Advanced(work),
+            LiveEnd::Prepared(preparation) => Worked::Prepared(preparation),
+            LiveEnd::Failed(stop) => match self.governor.choose(&self.engine.offers()) {
+                Some(_) => Worked::Advanced(work),
+                None => {
+                    self.stop = Some(stop.clone());
+                    Worked::Stuck(stop)
+                }
+            },
+        }
+    }
+
+    /// Nobody offers to work, though the system is not settled.
+    fn give_up(&mut self) -> Worked {
+        match &self.stop {
+            Some(_) => Worked::Idle,
+            None => {
+                let evidence = "no engine can work on the changed matrix".to_owned();
+                let stop = LiveStop::NoLicence { evidence };
+                self.stop = Some(stop.clone());
+                Worked::Stuck(stop)
+            }
+        }
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> u64 {
+        self.engine.memory_bytes() + self.accepted.memory_bytes() + 8 * self.x.len() as u64
+    }
+}
