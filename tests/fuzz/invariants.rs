@@ -1,12 +1,18 @@
-//! What must hold for any bytes at the doors through which systems arrive: no panic, what is accepted is
+//! What must hold for any bytes at the doors through which systems and changes arrive: no panic, what is accepted is
 //! well formed, what is well formed survives a round trip to the bit, what is refused says why.
 
 #![allow(dead_code, reason = "each fuzz target uses one of the doors")]
 
+use weir::ids::SessionId;
+use weir::protocol::costs::{
+    CostAnswer, CostBody, CostUpdate, EDITS_MAX, Line, LineBuffer, NAME_BYTES_MAX, ReadUpdate,
+    read_body, read_line, write_answer, write_answers,
+};
 use weir::protocol::options::RequestOptions;
 use weir::protocol::problem::Problem;
 use weir::protocol::solve::SolveRequest;
 use weir::solver::assembly::assemble;
+use weir::solver::live::{Change, CostDelta, Edit};
 use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs, write_matrix, write_vector};
 use weir::solver::system::{CsrMatrix, Rows};
 
@@ -75,6 +81,94 @@ pub fn upload(bytes: &[u8]) -> bool {
     accepted(SolveRequest::from_files(matrix, vector, RequestOptions::default()))
 }
 
+/// Longest line of a stream, short enough for a run to meet it.
+const LINE_BYTES: usize = 512;
+
+/// Reads `bytes` as a body of updates of costs, and as a stream of lines; true when an update was
+/// accepted.
+pub fn costs(bytes: &[u8]) -> bool {
+    let session = Some(SessionId::from_random_bits(1));
+    let mut any_accepted = false;
+    match read_body(bytes, session) {
+        Ok(CostBody::One(update)) => {
+            assert_sound(&update);
+            assert_eq!(read_line(bytes, session), Ok(update), "one update is one line");
+            any_accepted = true;
+        }
+        Ok(CostBody::Array(updates)) => {
+            let answers: Vec<_> = updates.into_iter().map(answered).collect();
+            any_accepted |= answers.iter().any(|(_, answer)| is_accepted(answer));
+            let mut text = vec![];
+            write_answers(&mut text, &answers);
+            let document: serde_json::Value =
+                serde_json::from_slice(&text).expect("an answer is a JSON document");
+            let results = document["results"].as_array().expect("an array is answered by one");
+            assert_eq!(results.len(), answers.len());
+        }
+        Err(problem) => assert_explained(&problem),
+    }
+    let mut buffer = LineBuffer::new(LINE_BYTES);
+    let mut last = 0;
+    let mut line = |line: Line<'_>| {
+        assert!(line.number > last, "lines are counted");
+        last = line.number;
+        let Some(text) = line.text else { return };
+        assert!(text.len() <= LINE_BYTES && !text.contains(&b'\n'));
+        let (receipt, answer) = answered(read_line(text, session));
+        any_accepted |= is_accepted(&answer);
+        let mut text = vec![];
+        write_answer(&mut text, Some(line.number), &receipt, &answer);
+        assert!(!text.contains(&b'\n'), "an acknowledgement is one line");
+        serde_json::from_slice::<serde_json::Value>(&text).expect("an answer is a JSON document");
+    };
+    bytes.chunks(37).for_each(|piece| buffer.feed(piece, &mut line));
+    buffer.finish(&mut line);
+    any_accepted
+}
+
+fn is_accepted(answer: &CostAnswer) -> bool {
+    matches!(answer, CostAnswer::Accepted(_))
+}
+
+fn answered(read: ReadUpdate) -> (weir::protocol::costs::Receipt, CostAnswer) {
+    match read {
+        Ok(update) => {
+            assert_sound(&update);
+            (update.receipt, CostAnswer::Accepted(weir::ids::SystemVersion(1)))
+        }
+        Err((receipt, problem)) => {
+            assert_explained(&problem);
+            (receipt, CostAnswer::Refused(Box::new(problem)))
+        }
+    }
+}
+
+fn assert_sound(update: &CostUpdate) {
+    let CostUpdate { delta, source, receipt, .. } = update;
+    assert!(delta.len() <= EDITS_MAX && receipt.additions <= delta.rhs().len());
+    assert_finite(delta);
+    if let Some(source) = source {
+        assert!((1..=NAME_BYTES_MAX).contains(&source.node.len()));
+    }
+}
+
+fn assert_finite(delta: &CostDelta) {
+    fn check<Place>(edit: &Edit<Place>) {
+        let (Change::Set(value) | Change::Add(value)) = edit.change;
+        assert!(value.is_finite() && edit.old_value.is_none_or(f64::is_finite));
+    }
+    delta.rhs().iter().for_each(check);
+    delta.entries().iter().for_each(check);
+}
+
+fn assert_explained(problem: &Problem) {
+    let document: serde_json::Value =
+        serde_json::from_slice(&problem.to_json()).expect("a problem is a JSON document");
+    let status = document["status"].as_u64().expect("a problem has a status");
+    assert!((400..500).contains(&status), "status {status} for bad input");
+    assert!(document["detail"].is_string() || document["title"].is_string());
+}
+
 fn accepted(request: Result<SolveRequest, Problem>) -> bool {
     match request.and_then(SolveRequest::prepare) {
         Ok(session) => {
@@ -85,12 +179,7 @@ fn accepted(request: Result<SolveRequest, Problem>) -> bool {
             true
         }
         Err(problem) => {
-            let document = problem.to_json();
-            let document: serde_json::Value =
-                serde_json::from_slice(&document).expect("a problem is a JSON document");
-            let status = document["status"].as_u64().expect("a problem has a status");
-            assert!((400..500).contains(&status), "status {status} for bad input");
-            assert!(document["detail"].is_string() || document["title"].is_string());
+            assert_explained(&problem);
             false
         }
     }

@@ -1,4 +1,4 @@
-//! A short fuzz run at the doors through which systems arrive: the saved corpus, then seeded mutations of
+//! A short fuzz run at the doors through which systems and changes of costs arrive: the saved corpus, then seeded mutations of
 //! it, against the invariants that the fuzz targets check.
 
 #[path = "../fuzz/invariants.rs"]
@@ -138,4 +138,9 @@ fn no_bytes_break_the_json_system_decoder() {
 #[test]
 fn no_bytes_break_the_upload_of_two_files() {
     check("upload", invariants::upload);
+}
+
+#[test]
+fn no_bytes_break_the_reader_of_cost_updates() {
+    check("costs", invariants::costs);
 }

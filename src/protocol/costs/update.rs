@@ -99,9 +99,9 @@ impl Members {
         }
         match name {
             "type" => {
-                let found = reader.describe()?;
-                if reader.string("\"cost_update\"")?.is_some_and(|text| text != "cost_update") {
-                    reader.fault("the string \"cost_update\"", found);
+                let text = reader.string("\"cost_update\"")?;
+                if let Some(text) = text.filter(|text| text != "cost_update") {
+                    reader.fault("the string \"cost_update\"", quoted(&text));
                 }
             }
             "session_id" => self.read_session(reader)?,
@@ -142,13 +142,13 @@ impl Members {
 
     fn read_session(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Malformed> {
         self.session_seen = true;
-        let found = reader.describe()?;
         let Some(text) = reader.string("the id of a session")? else { return Ok(()) };
         self.named = text.parse().ok();
         match (self.named, self.in_address) {
-            (None, _) => reader.fault("the id of a session, a UUID", found),
+            (None, _) => reader.fault("the id of a session, a UUID", quoted(&text)),
             (Some(named), Some(session)) if named != session => {
-                reader.fault(format!("{session}, as in the address, or nothing"), found);
+                let expected = format!("{session}, as in the address, or nothing");
+                reader.fault(expected, quoted(&text));
             }
             (Some(_), _) => {}
         }
@@ -357,6 +357,11 @@ fn missing(reader: &mut JsonReader<'_>, members: &[(&str, bool, &str)]) {
         let (expected, found) = ((*expected).to_owned(), "nothing".to_owned());
         reader.faults.push(Fault { pointer, expected, found });
     }
+}
+
+/// A string in words, for a fault; a long one is cut.
+fn quoted(text: &str) -> String {
+    format!("the string \"{}\"", text.chars().take(40).collect::<String>())
 }
 
 fn optional_number(reader: &mut JsonReader<'_>) -> Result<Option<f64>, Malformed> {

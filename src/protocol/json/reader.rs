@@ -157,17 +157,17 @@ impl<'a> JsonReader<'a> {
         &mut self,
         range: std::ops::RangeInclusive<u64>,
     ) -> Result<Option<u64>, Malformed> {
-        let expected = match *range.end() {
+        let expected = || match *range.end() {
             u64::MAX => format!("an integer of at least {}", range.start()),
             end => format!("an integer from {} to {end}", range.start()),
         };
         if self.peek()? != Kind::Number {
-            return self.wrong(&expected).map(|()| None);
+            return self.wrong(&expected()).map(|()| None);
         }
         let token = self.take_number();
         let value = token.to_u64().filter(|value| range.contains(value));
         if value.is_none() {
-            self.fault(expected, token.text());
+            self.fault(expected(), token.text());
         }
         Ok(value)
     }
@@ -262,8 +262,8 @@ impl<'a> JsonReader<'a> {
                 return Err(reader.malformed("expected `:` after a member name"));
             }
             reader.at += 1;
-            let escaped = name.replace('~', "~0").replace('/', "~1");
-            reader.within(cut(&escaped), |reader| member(reader, name))
+            let written = name.clone();
+            reader.within(segment(&written), |reader| member(reader, name))
         })
     }
 
@@ -363,6 +363,14 @@ impl<'a> JsonReader<'a> {
             detail: detail.into(),
         }
     }
+}
+
+/// A member's name as a segment of a JSON pointer; long ones are cut.
+fn segment(name: &str) -> Cow<'_, str> {
+    if name.len() <= QUOTED_MAX && !name.contains(['~', '/']) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(cut(&name.replace('~', "~0").replace('/', "~1")))
 }
 
 /// The beginning of a piece of the text, short enough to be quoted back.
