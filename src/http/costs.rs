@@ -29,6 +29,9 @@ const BYTES_OF_ITEM: u64 = 64;
 /// How long a part of an array waits for room in its session.
 const ARRAY_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a session is asked whether it takes changes at all.
+const PROBE_LIMIT: Duration = Duration::from_millis(20);
+
 /// What the address says.
 #[derive(Debug, Clone, Copy, Default)]
 struct Addressed {
@@ -79,8 +82,7 @@ async fn answer(
     if kind == BodyKind::Lines {
         negotiate(&request, &["application/x-ndjson"])?;
         if let Some(session) = session {
-            // No changes at all: tells whether the session takes any before the stream begins.
-            shared.node.apply_costs(session, vec![]).await.map_err(Problem::from)?;
+            refuse_closed(&shared, session).await?;
         }
         return Ok(answer_lines(&request, payload, shared, addressed));
     }
@@ -90,6 +92,17 @@ async fn answer(
     match intake.receive_json(&request, payload, encoding, BYTES_OF_ITEM, read).await? {
         CostBody::One(update) => answer_one(&shared, Ok(update)).await,
         CostBody::Array(updates) => answer_array(&shared, updates).await,
+    }
+}
+
+/// Tells before a stream begins that its session takes no changes, by sending it none. A session that is in
+/// a long step is not waited for: its refusals come at once.
+async fn refuse_closed(shared: &Shared, session: SessionId) -> Result<(), Problem> {
+    let wait = shared.clock.sleep(PROBE_LIMIT);
+    tokio::select! {
+        biased;
+        probed = shared.node.apply_costs(session, vec![]) => Ok(probed.map(drop)?),
+        () = wait => Ok(()),
     }
 }
 
