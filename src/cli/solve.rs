@@ -2,6 +2,7 @@
 //! converged, 1 when not, 2 when the input or an option is at fault.
 
 mod drive;
+mod entries;
 mod progress;
 mod report;
 
@@ -21,6 +22,7 @@ use crate::solver::engine::Engine;
 use crate::solver::matrix_market::write_vector;
 use crate::solver::options::{MethodName, OptionFault, PreconditionerName, SolveOptions, Sweep};
 use crate::solver::outcome::Refusal;
+use crate::solver::proof::entry::InquiryFault;
 use drive::drive;
 use progress::ProgressDisplay;
 use report::{Report, Timing};
@@ -34,7 +36,8 @@ Exit codes:
 Examples:
   weir solve scenarios/systems/case9241pegase.mtx
   weir solve A.mtx b.mtx --method gmres --preconditioner ilu --restart 80 -o x.mtx
-  weir solve A.mtx --time-budget 500ms --json | jq .relative_residual";
+  weir solve A.mtx --time-budget 500ms --json | jq .relative_residual
+  weir solve A.mtx --entries 3,70 --accuracy 1e-4 --confidence 0.99";
 
 /// Solve A x = b from files
 ///
@@ -56,6 +59,8 @@ pub struct SolveArguments {
     /// Report as one JSON document
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    entries: EntriesArguments,
     #[command(flatten)]
     options: OptionArguments,
 }
@@ -95,6 +100,29 @@ struct OptionArguments {
     initial_guess: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Single entries, without a solve where that is cheaper")]
+struct EntriesArguments {
+    /// Tell only these entries of x, counted from 0: by pushes, walks, a path read or a solve, with a bound
+    #[arg(long, value_name = "I,J,…", value_delimiter = ',', conflicts_with_all = ["method", "preconditioner", "tolerance", "max_iterations", "damping", "sweep", "restart", "output", "initial_guess"])]
+    entries: Vec<usize>,
+    /// Each entry's bound shall be at most this part of the entry
+    #[arg(long, value_name = "NUMBER", default_value = "1e-3", requires = "entries", value_parser = entries::part)]
+    accuracy: f64,
+    /// Each entry's bound shall be at most this, whatever the entry is
+    #[arg(long, value_name = "NUMBER", requires = "entries", conflicts_with = "accuracy", value_parser = entries::size)]
+    absolute_accuracy: Option<f64>,
+    /// Let bounds hold with this probability, such as 0.99, where that is cheaper [default: proven]
+    #[arg(long, value_name = "NUMBER", requires = "entries", value_parser = entries::confidence)]
+    confidence: Option<f64>,
+    /// Of the draws behind a confidence
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "entries")]
+    seed: u64,
+    /// Stop after this many matrix and factor entries were read or written
+    #[arg(long, value_name = "COUNT", requires = "entries")]
+    touched_max: Option<u64>,
+}
+
 fn names<const N: usize>(all: [&'static str; N]) -> PossibleValuesParser {
     PossibleValuesParser::new(all)
 }
@@ -125,6 +153,12 @@ enum BadInput {
     Guess(Refusal),
     #[error("cannot write {}: {source}", path.display())]
     Output { path: PathBuf, source: std::io::Error },
+    #[error("--entries {entry}: the system has {order} unknowns, counted from 0")]
+    NoSuchEntry { entry: usize, order: usize },
+    #[error("--entries takes at most {most} entries, found {found}; solve the system instead")]
+    TooManyEntries { most: usize, found: usize },
+    #[error("{0}")]
+    Unanswerable(InquiryFault),
     #[error("--json and --output - both want standard output; give --output a file")]
     TwoDocuments,
 }
@@ -143,6 +177,9 @@ fn flags(faults: &[OptionFault]) -> String {
 
 /// Runs `weir solve`.
 pub fn run(arguments: &SolveArguments) -> ExitCode {
+    if !arguments.entries.entries.is_empty() {
+        return entries::run(arguments);
+    }
     match solve(arguments) {
         Ok(report) if report.converged => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),

@@ -24,6 +24,14 @@ pub struct Form {
     options: Option<Vec<u8>>,
 }
 
+/// The texts of a form's parts.
+#[derive(Debug)]
+pub struct FormTexts {
+    pub matrix: Vec<u8>,
+    pub vector: Option<Vec<u8>>,
+    pub options: Option<Vec<u8>>,
+}
+
 impl Form {
     /// Reads all parts into memory.
     ///
@@ -77,16 +85,25 @@ impl Form {
     /// # Errors
     /// A problem that names the part.
     pub fn into_received(self, bytes_max: usize) -> Result<Received, Problem> {
+        let FormTexts { matrix, vector, options } = self.into_texts(bytes_max)?;
+        let options = match options {
+            Some(options) => RequestOptions::from_json(&options, "options")?,
+            None => RequestOptions::default(),
+        };
+        Ok(Received::Files { matrix, vector, options })
+    }
+
+    /// The parts, inflated where they are gzip files.
+    ///
+    /// # Errors
+    /// As [`into_received`](Self::into_received); the options are not looked into.
+    pub fn into_texts(self, bytes_max: usize) -> Result<FormTexts, Problem> {
         let matrix = self
             .matrix
             .ok_or_else(|| bad_part("matrix", "a file in Matrix Market form", "nothing"))?;
         let matrix = inflated(matrix, bytes_max)?;
         let vector = self.vector.map(|vector| inflated(vector, bytes_max)).transpose()?;
-        let options = match self.options {
-            Some(options) => RequestOptions::from_json(&options, "options")?,
-            None => RequestOptions::default(),
-        };
-        Ok(Received::Files { matrix, vector, options })
+        Ok(FormTexts { matrix, vector, options: self.options })
     }
 }
 

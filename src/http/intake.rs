@@ -2,6 +2,8 @@
 //! threads; decoding, assembling and analysing on threads that serve nobody, few at a time and no more
 //! than the memory set aside for that holds.
 
+mod entries;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub struct Intake {
     limits: BodyLimits,
     decoding: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    asking: Arc<Semaphore>,
+    answering: Arc<Semaphore>,
     memory: DecodingMemory,
 }
 
@@ -67,6 +71,9 @@ impl Intake {
             memory: DecodingMemory::new(decoding_bytes_max),
             decoding: Arc::new(Semaphore::new(decoding_max)),
             waiting: Arc::new(Semaphore::new(decoding_max + waiting_max)),
+            asking: Arc::new(Semaphore::new(entries::ASKING_MAX)),
+            // One at least; the others of the threads stay for those who open sessions.
+            answering: Arc::new(Semaphore::new(decoding_max.div_ceil(2))),
         }
     }
 
@@ -179,20 +186,47 @@ impl Intake {
         meter: BodyMeter,
         unpack: impl FnOnce() -> Result<Received, Problem> + Send + 'static,
     ) -> Result<PreparedSession, Problem> {
+        let prepare = |received: Received| received.into_request()?.prepare();
+        Ok(self.decode_into(meter, unpack, Received::decoded_bytes, prepare).await?.0)
+    }
+
+    /// As [`decode`](Self::decode), for whatever a body is to become; with the share of the memory that
+    /// it takes, for as long as it is kept.
+    async fn decode_into<U: Send + 'static, T: Send + 'static>(
+        &self,
+        meter: BodyMeter,
+        unpack: impl FnOnce() -> Result<U, Problem> + Send + 'static,
+        bytes_of: impl FnOnce(&U) -> u64 + Send + 'static,
+        prepare: impl FnOnce(U) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(T, HeldMemory), Problem> {
         let held = (self.turn().await?, meter);
         // A job holds what it uses itself: a client that leaves does not free the thread at work.
         let (received, bytes, held) = on_a_thread(move || {
             let received = unpack()?;
-            let bytes = received.decoded_bytes();
+            let bytes = bytes_of(&received);
             Ok((received, bytes, held))
         })
         .await?;
         let memory = self.memory.reserve(bytes).await;
         on_a_thread(move || {
-            let _held = (held, memory);
-            received.into_request()?.prepare()
+            let _held = held;
+            Ok((prepare(received)?, HeldMemory::of(bytes, memory)))
         })
         .await
+    }
+}
+
+/// A share of the memory for what bodies become.
+#[derive(Debug)]
+struct HeldMemory {
+    bytes: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl HeldMemory {
+    /// Of `bytes` that were wanted; there may have been fewer.
+    fn of(bytes: u64, permit: OwnedSemaphorePermit) -> Self {
+        Self { bytes: bytes.min(1_024 * permit.num_permits() as u64), _permit: permit }
     }
 }
 

@@ -5,6 +5,7 @@ mod body;
 mod connection;
 mod costs;
 mod cross_origin;
+mod entries;
 mod error;
 mod form;
 mod hosts;

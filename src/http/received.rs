@@ -27,11 +27,8 @@ impl Received {
     /// not from the size, since the shortest tokens grow most. Linear in the texts.
     pub fn decoded_bytes(&self) -> u64 {
         match self {
-            Self::Json(text) => BYTES_OF_ITEM * (1 + count(text, b',')),
-            Self::Files { matrix, vector, .. } => {
-                let vector_lines = vector.as_deref().map_or(0, |vector| 1 + count(vector, b'\n'));
-                BYTES_OF_LINE * (1 + count(matrix, b'\n')) + BYTES_OF_VECTOR_LINE * vector_lines
-            }
+            Self::Json(text) => bytes_of_json(text),
+            Self::Files { matrix, vector, .. } => bytes_of_files(matrix, vector.as_deref()),
         }
     }
 
@@ -47,6 +44,17 @@ impl Received {
             }
         }
     }
+}
+
+/// Most bytes that the arrays of a JSON text take.
+pub(super) fn bytes_of_json(text: &[u8]) -> u64 {
+    BYTES_OF_ITEM * (1 + count(text, b','))
+}
+
+/// Most bytes that the arrays of a matrix file and a vector file take.
+pub(super) fn bytes_of_files(matrix: &[u8], vector: Option<&[u8]>) -> u64 {
+    let vector_lines = vector.map_or(0, |vector| 1 + count(vector, b'\n'));
+    BYTES_OF_LINE * (1 + count(matrix, b'\n')) + BYTES_OF_VECTOR_LINE * vector_lines
 }
 
 fn count(text: &[u8], separator: u8) -> u64 {

@@ -2,6 +2,7 @@
 //! type converts to and from the domain in its own file. No I/O.
 
 pub mod costs;
+pub mod entries;
 pub mod frame;
 pub mod frame_text;
 pub mod json;

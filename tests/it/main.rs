@@ -3,6 +3,7 @@ mod amg;
 mod analysis;
 mod cli_analyze;
 mod cli_demo;
+mod cli_entries;
 mod cli_solve;
 mod fuzz;
 mod http;

@@ -9,7 +9,7 @@ use crate::http::streaming::MENDED;
 
 const GRID: &str = "scenarios/systems/ieee118";
 
-fn curl(arguments: &[&str]) -> String {
+pub fn curl(arguments: &[&str]) -> String {
     let output = Command::new("curl")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["--silent", "--show-error", "--no-buffer"])

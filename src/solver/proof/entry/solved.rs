@@ -211,9 +211,8 @@ impl Solved {
         } else {
             self.correct(system, &mut answer, &mut run);
             if answer.kind == BoundKind::None {
-                answer.end =
-                    if self.end == EntryEnd::Reached { EntryEnd::Unknown } else { self.end };
-                return Ok(answer);
+                answer.touched_entries += run.touched_entries;
+                return Ok(self.unbounded(answer));
             }
         }
         answer.touched_entries += run.touched_entries;
@@ -224,6 +223,14 @@ impl Solved {
             end => end,
         };
         Ok(answer)
+    }
+
+    /// The entry of a solve that came to its end is worth telling without a bound; others are not.
+    fn unbounded(&self, answer: EntryAnswer) -> EntryAnswer {
+        match self.end {
+            EntryEnd::Reached => EntryAnswer { end: EntryEnd::Unknown, ..answer },
+            end => EntryAnswer { value: None, end, ..answer },
+        }
     }
 
     /// By the transpose: where there is a witness what follows is proven, else an estimate, in which `|x|`
