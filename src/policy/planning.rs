@@ -35,12 +35,13 @@ const RETRY_MAX: f64 = 2.5;
 /// The time that one call of an engine should take.
 const SLICE: Duration = Duration::from_millis(4);
 
-/// A set-up is made when it would have saved its own time so far, or this part of it while the system
-/// is settled.
-const IDLE_PART: f64 = 0.25;
+/// A set-up is made when it would have saved this part of its own time so far, which bounds what is lost
+/// whether the session goes on or not; a smaller part is enough while the system is settled.
+const BUSY_PART: f64 = 0.5;
+const IDLE_PART: f64 = 0.1;
 
 /// A set-up this short is made without asking when there is nothing else to do.
-const IDLE_FREE: Duration = Duration::from_millis(500);
+const IDLE_FREE: Duration = Duration::from_millis(200);
 
 /// One decision: who works, and for how long.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +51,9 @@ pub struct Plan {
     pub predicted: Duration,
     /// To be handed to [`LiveEngine::work`](crate::solver::live::LiveEngine::work).
     pub entries_max: u64,
-    /// Entries until settled as the engine foresaw them.
+    /// Entries until settled as the engine foresaw them, for this version of the system.
     foreseen: Work,
+    version: u64,
     /// Time until it is abandoned, counted from the first call of the run.
     budget: Duration,
     /// What each engine would have taken, were it set up, and its set-up.
@@ -86,10 +88,10 @@ struct Experience {
 #[derive(Debug, Clone)]
 struct Run {
     engine: EngineName,
+    version: u64,
     foreseen: Work,
     budget: Duration,
     spent: Duration,
-    is_over: bool,
 }
 
 /// Chooses, and learns from what came of it.
@@ -99,8 +101,8 @@ pub struct Governor {
     path: Experience,
     iteration: Experience,
     run: Option<Run>,
-    /// Abandoned since the system was last settled.
-    abandoned: Vec<EngineName>,
+    /// Who was abandoned, on which version of the system.
+    abandoned: Vec<(EngineName, u64)>,
 }
 
 impl Governor {
@@ -116,7 +118,7 @@ impl Governor {
         if busy.is_empty() {
             return self.choose_set_up(offers, &forecasts);
         }
-        let allowed = |at: usize| !self.abandoned.contains(&offers[at].engine) || busy.len() == 1;
+        let allowed = |at: usize| !self.is_abandoned(&offers[at]);
         let least = |among: &mut dyn Iterator<Item = (usize, f64)>| {
             among.min_by(|a, b| a.1.total_cmp(&b.1))
         };
@@ -136,13 +138,11 @@ impl Governor {
         let seconds = took.as_secs_f64();
         match &done.end {
             LiveEnd::Prepared(preparation) => {
-                let foreseen = plan.others.iter().find(|other| other.engine == plan.engine);
                 let entries = preparation.work.nonzeros.max(1) as f64;
                 let experience = self.experience_mut(plan.engine);
                 blend(&mut experience.set_up_rate, seconds / entries);
-                if foreseen.is_some() {
-                    experience.regret = 0.0;
-                }
+                // What was saved up pays for it; a set-up in several parts goes on with the rest.
+                experience.regret = (experience.regret - seconds).max(0.0);
                 return;
             }
             LiveEnd::Settled | LiveEnd::Paused | LiveEnd::Failed(_) => {}
@@ -152,13 +152,14 @@ impl Governor {
             blend(&mut self.experience_mut(plan.engine).speed, speed);
         }
         let mut run = match self.run.take() {
-            Some(run) if run.engine == plan.engine => run,
+            Some(run) if (run.engine, run.version) == (plan.engine, plan.version) => run,
+            // Changes came on the way: what was foreseen is foreseen anew.
             Some(_) | None => Run {
                 engine: plan.engine,
+                version: plan.version,
                 foreseen: plan.foreseen,
                 budget: plan.budget,
                 spent: Duration::ZERO,
-                is_over: false,
             },
         };
         run.spent += took;
@@ -170,19 +171,12 @@ impl Governor {
             LiveEnd::Failed(_) => self.gave_up(&run),
             LiveEnd::Paused if run.spent >= run.budget => {
                 self.gave_up(&run);
-                self.abandoned.push(run.engine);
+                self.abandoned.retain(|(_, version)| *version == run.version);
+                self.abandoned.push((run.engine, run.version));
             }
-            LiveEnd::Paused => {
-                run.is_over = false;
-                self.run = Some(run);
-            }
+            LiveEnd::Paused => self.run = Some(run),
             LiveEnd::Prepared(_) => unreachable!("handled above"),
         }
-    }
-
-    /// Changes came or the system was settled by other means: nothing is abandoned any more.
-    pub fn forget_abandoned(&mut self) {
-        self.abandoned.clear();
     }
 
     fn settled(&mut self, run: &Run, others: &[Forecast]) {
@@ -216,10 +210,15 @@ impl Governor {
         *patience = (2 * *patience).clamp(RETRY_RUNS, 1 << 20);
     }
 
-    /// The engine whose run is under way, if it still has an offer.
+    /// The engine whose run is under way, if no change has come since.
     fn continued(&self, offers: &[Offer]) -> Option<usize> {
         let run = self.run.as_ref()?;
-        offers.iter().position(|offer| offer.engine == run.engine && offer.predicted.nonzeros > 0)
+        let is_it = |offer: &Offer| (offer.engine, offer.version) == (run.engine, run.version);
+        offers.iter().position(|offer| is_it(offer) && offer.predicted.nonzeros > 0)
+    }
+
+    fn is_abandoned(&self, offer: &Offer) -> bool {
+        self.abandoned.contains(&(offer.engine, offer.version))
     }
 
     /// An engine that is to be tried although it is not foreseen to be the best.
@@ -229,13 +228,12 @@ impl Governor {
             let experience = self.experience(offer.engine);
             let class = size_class(offer.predicted);
             let is_ready = offer.set_up.nonzeros == 0;
-            let is_abandoned = self.abandoned.contains(&offer.engine);
             let patience = experience.patience[class].max(RETRY_RUNS);
             let is_close = match experience.rates[class] {
                 None => price <= UNTRIED_MAX * best,
                 Some(_) => price <= RETRY_MAX * best && experience.idle[class] >= patience,
             };
-            is_ready && !is_abandoned && price > best && is_close
+            is_ready && !self.is_abandoned(offer) && price > best && is_close
         };
         busy.iter().find(|candidate| is_due(candidate)).map(|(at, _)| *at)
     }
@@ -260,7 +258,8 @@ impl Governor {
             }
             EngineName::Relaxation | EngineName::Path | EngineName::Iteration => Duration::MAX,
         };
-        let spent = self.run.as_ref().filter(|run| run.engine == offer.engine);
+        let is_it = |run: &&Run| (run.engine, run.version) == (offer.engine, offer.version);
+        let spent = self.run.as_ref().filter(is_it);
         let left = budget.saturating_sub(spent.map_or(Duration::ZERO, |run| run.spent));
         let slice = left.min(SLICE).as_secs_f64();
         let entries = (slice / speed.max(1e-12)) as u64;
@@ -269,6 +268,7 @@ impl Governor {
             predicted: Duration::from_secs_f64((forecast.work + forecast.set_up).min(1e9)),
             entries_max: entries.max(offer.step.nonzeros).max(1),
             foreseen: offer.predicted,
+            version: offer.version,
             budget,
             others: forecasts.to_vec(),
         }
@@ -289,7 +289,8 @@ impl Governor {
     /// full until then.
     fn price(&self, offer: &Offer, forecast: &Forecast) -> f64 {
         let regret = self.experience(offer.engine).regret;
-        forecast.work + if regret >= forecast.set_up { 0.0 } else { forecast.set_up }
+        let has_paid = regret >= BUSY_PART * forecast.set_up;
+        forecast.work + if has_paid { 0.0 } else { forecast.set_up }
     }
 
     fn experience(&self, engine: EngineName) -> &Experience {
@@ -325,4 +326,167 @@ fn size_class(work: Work) -> usize {
 
 fn blend(known: &mut Option<f64>, seen: f64) {
     *known = Some(known.map_or(seen, |known| known + LATEST * (seen - known)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::solver::outcome::Preparation;
+
+    /// An engine as it is foreseen and as it is, for one kind of change.
+    #[derive(Clone, Copy)]
+    struct Truth {
+        engine: EngineName,
+        foreseen: u64,
+        /// Entries that it really touches, and nanoseconds for each.
+        entries: u64,
+        speed: f64,
+        /// Entries of its set-up.
+        set_up: u64,
+    }
+
+    impl Truth {
+        fn of(engine: EngineName, foreseen: u64, entries: u64, speed: f64) -> Self {
+            Self { engine, foreseen, entries, speed, set_up: 0 }
+        }
+
+        fn seconds(&self) -> f64 {
+            self.entries as f64 * self.speed * 1e-9
+        }
+    }
+
+    /// Plays changes through, the truth of each one given by its number; returns what the governor took
+    /// and what the best fixed engine would have, set-ups included.
+    fn play(changes: u64, truths: impl Fn(u64) -> Vec<Truth>) -> (f64, f64) {
+        let mut governor = Governor::default();
+        let mut ready = [false; 3];
+        let at = |engine| EngineName::ALL.iter().position(|name| *name == engine).unwrap();
+        let (mut took, mut alone) = (0.0, [0.0; 3]);
+        for version in 0..changes {
+            let truths = truths(version);
+            for truth in &truths {
+                let set_up = if version == 0 { truth.set_up as f64 * 1.5e-9 } else { 0.0 };
+                alone[at(truth.engine)] += truth.seconds() + set_up;
+            }
+            let mut left: Vec<u64> = truths.iter().map(|truth| truth.entries).collect();
+            for calls in 0.. {
+                assert!(calls < 10_000, "change {version} is never settled");
+                let offer = |(truth, left): (&Truth, &u64)| {
+                    let part = *left as f64 / truth.entries as f64;
+                    let set_up = if ready[at(truth.engine)] { 0 } else { truth.set_up };
+                    Offer {
+                        engine: truth.engine,
+                        predicted: entries((truth.foreseen as f64 * part).max(1.0) as u64),
+                        set_up: entries(set_up),
+                        step: entries(1_000),
+                        version,
+                    }
+                };
+                let offers: Vec<Offer> = truths.iter().zip(&left).map(offer).collect();
+                let plan = governor.choose(&offers).expect("somebody can work");
+                let chosen = truths.iter().position(|t| t.engine == plan.engine).unwrap();
+                let truth = &truths[chosen];
+                let (work, end, seconds) = if offers[chosen].set_up.nonzeros > 0 {
+                    ready[at(truth.engine)] = true;
+                    let work = entries(truth.set_up);
+                    let preparation = Preparation { description: String::new(), work };
+                    (work, LiveEnd::Prepared(preparation), truth.set_up as f64 * 1.5e-9)
+                } else {
+                    let done = left[chosen].min(plan.entries_max);
+                    left[chosen] -= done;
+                    let end = if left[chosen] == 0 { LiveEnd::Settled } else { LiveEnd::Paused };
+                    (entries(done), end, done as f64 * truth.speed * 1e-9)
+                };
+                took += seconds;
+                let is_settled = end == LiveEnd::Settled;
+                governor.learn(&plan, &LiveWork { work, end }, Duration::from_secs_f64(seconds));
+                if is_settled {
+                    break;
+                }
+            }
+        }
+        let used = |at: &usize| alone[*at] > 0.0;
+        let best = (0..3).filter(used).map(|at| alone[at]).fold(f64::INFINITY, f64::min);
+        (took, best)
+    }
+
+    fn entries(nonzeros: u64) -> Work {
+        Work { nonzeros, flops: 2 * nonzeros }
+    }
+
+    fn check(changes: u64, ratio_max: f64, truths: impl Fn(u64) -> Vec<Truth>) {
+        let (took, best) = play(changes, truths);
+        assert!(took <= ratio_max * best, "{took} s, the best fixed choice {best} s");
+    }
+
+    const RELAXATION: EngineName = EngineName::Relaxation;
+    const ITERATION: EngineName = EngineName::Iteration;
+    const PATH: EngineName = EngineName::Path;
+
+    #[test]
+    fn forecasts_that_are_wrong_by_ten_are_corrected() {
+        for (relaxation, iteration) in [(10.0, 1.0), (0.1, 1.0), (1.0, 10.0), (1.0, 0.1)] {
+            check(500, 1.3, |_| {
+                let scaled = |factor: f64| (1e6 * factor) as u64;
+                vec![
+                    Truth::of(RELAXATION, 1_000_000, scaled(relaxation), 2.0),
+                    Truth::of(ITERATION, 1_500_000, scaled(iteration), 1.0),
+                ]
+            });
+        }
+    }
+
+    #[test]
+    fn a_size_is_learnt_apart_from_the_others() {
+        // Single changes are for relaxation, floods for iteration.
+        check(2_000, 1.3, |change| match change % 2 {
+            0 => vec![
+                Truth::of(RELAXATION, 2_000, 2_000, 2.0),
+                Truth::of(ITERATION, 2_000_000, 1_000_000, 1.0),
+            ],
+            _ => vec![
+                Truth::of(RELAXATION, 2_000_000, 60_000_000, 2.0),
+                Truth::of(ITERATION, 5_000_000, 5_000_000, 1.0),
+            ],
+        });
+    }
+
+    #[test]
+    fn a_push_that_blows_up_now_and_then_is_abandoned_in_time() {
+        check(2_000, 1.3, |change| {
+            let blown = if change % 10 == 9 { 1_000 } else { 1 };
+            vec![
+                Truth::of(RELAXATION, 100_000, 100_000 * blown, 2.0),
+                Truth::of(ITERATION, 2_000_000, 2_000_000, 1.0),
+            ]
+        });
+    }
+
+    #[test]
+    fn a_set_up_that_pays_is_made_and_one_that_does_not_is_not() {
+        let with_path = |set_up| {
+            move |_| {
+                let path = Truth { set_up, ..Truth::of(PATH, 100_000, 100_000, 1.0) };
+                vec![path, Truth::of(ITERATION, 2_000_000, 2_000_000, 1.0)]
+            }
+        };
+        check(1_000, 1.3, with_path(40_000_000));
+        check(20, 1.3, with_path(1 << 40));
+    }
+
+    #[test]
+    fn an_engine_that_has_become_better_is_found_again() {
+        check(4_000, 1.3, |change| {
+            let speed = if change < 500 { 20.0 } else { 1.0 };
+            vec![
+                Truth::of(RELAXATION, 1_000_000, 1_000_000, speed),
+                Truth::of(ITERATION, 1_500_000, 1_500_000, 1.5),
+            ]
+        });
+    }
+
+    #[test]
+    fn without_offers_there_is_no_plan() {
+        assert_eq!(Governor::default().choose(&[]), None);
+    }
 }

@@ -213,7 +213,13 @@ impl LiveEngine {
         };
         let nonzeros = 4 * self.live.matrix().nonzeros() as u64;
         let step = Work { nonzeros, flops: 2 * nonzeros };
-        Some(Offer { engine: EngineName::Relaxation, predicted, set_up, step })
+        Some(Offer {
+            engine: EngineName::Relaxation,
+            predicted,
+            set_up,
+            step,
+            version: self.version,
+        })
     }
 
     /// Methods that were asked for by name do all the work themselves, but those that relax.
@@ -231,7 +237,13 @@ impl LiveEngine {
     fn offer_path(&self, is_settled: bool) -> Option<Offer> {
         let (predicted, set_up) = self.path.as_ref()?.predicted(&self.live)?;
         let predicted = if is_settled { Work::default() } else { predicted };
-        Some(Offer { engine: EngineName::Path, predicted, set_up, step: predicted })
+        Some(Offer {
+            engine: EngineName::Path,
+            predicted,
+            set_up,
+            step: predicted,
+            version: self.version,
+        })
     }
 
     fn offer_iteration(&self, is_settled: bool) -> Option<Offer> {
@@ -241,7 +253,13 @@ impl LiveEngine {
         let norm = self.residual_norm_about();
         let (predicted, set_up) = self.iteration.predicted(&self.live, norm, self.aim());
         let step = self.iteration.step_work(&self.live);
-        Some(Offer { engine: EngineName::Iteration, predicted, set_up, step })
+        Some(Offer {
+            engine: EngineName::Iteration,
+            predicted,
+            set_up,
+            step,
+            version: self.version,
+        })
     }
 
     /// `‖r‖₂` at about, from a few of the rows that are above their threshold.

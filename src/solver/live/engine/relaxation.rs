@@ -41,15 +41,19 @@ pub(super) fn predicted(live: &LiveSystem, threshold: f64) -> Work {
     Work { nonzeros, flops: 2 * nonzeros }
 }
 
-/// Relaxes until settled or until `entries_max` is used up; the longest column is always allowed.
+/// Relaxes until settled or until `entries_max` is used up; the longest column is always allowed, and two
+/// sweeps where most rows are to be relaxed.
 pub(super) fn work(
     live: &mut LiveSystem,
     licence: &Licence,
     tolerance: &Tolerance,
     entries_max: u64,
 ) -> (LiveWork, Option<f64>) {
-    let entries_max = entries_max.max(4 * live.column_entries_max as u64);
     let product = live.matrix().nonzeros() as u64;
+    let is_crowded = live.active_rows() >= live.order() / 2;
+    // A sweep and its measurement are two passes, and not worth less than two sweeps.
+    let least = if is_crowded { 3 * product } else { 4 * live.column_entries_max as u64 };
+    let entries_max = entries_max.max(least);
     let mut entries = 0;
     let mut measurements = 0;
     let (end, norm) = loop {

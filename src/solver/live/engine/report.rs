@@ -48,6 +48,8 @@ pub struct Offer {
     pub set_up: Work,
     /// The least that is worth asking for at a time.
     pub step: Work,
+    /// Of the system that it is for: [`LiveEngine::version`](super::LiveEngine::version).
+    pub version: u64,
 }
 
 /// What one call of [`LiveEngine::work`](super::LiveEngine::work) did.
