@@ -61,9 +61,15 @@ pub struct Next {
 
 /// What one piece of work came to.
 pub enum Worked {
-    /// Some way towards settled.
-    Advanced(Work),
-    Prepared(Preparation),
+    /// Some way towards settled. Whether `x` moved: an iterative method keeps its own until it is done.
+    Advanced {
+        work: Work,
+        has_moved: bool,
+    },
+    Prepared {
+        preparation: Preparation,
+        took: Duration,
+    },
     /// Every row is settled. Nothing more to do but set-ups.
     Settled(Work),
     /// Nothing that is allowed can settle the system before its next change.
@@ -184,10 +190,13 @@ impl LiveSolve {
         let LiveWork { work, end } = done;
         match end {
             LiveEnd::Settled => Worked::Settled(work),
-            LiveEnd::Paused => Worked::Advanced(work),
-            LiveEnd::Prepared(preparation) => Worked::Prepared(preparation),
+            LiveEnd::Paused => {
+                let has_moved = plan.engine != EngineName::Iteration;
+                Worked::Advanced { work, has_moved }
+            }
+            LiveEnd::Prepared(preparation) => Worked::Prepared { preparation, took },
             LiveEnd::Failed(stop) => match self.governor.choose(&self.engine.offers()) {
-                Some(_) => Worked::Advanced(work),
+                Some(_) => Worked::Advanced { work, has_moved: true },
                 None => {
                     self.stop = Some(stop.clone());
                     Worked::Stuck(stop)

@@ -366,7 +366,8 @@ impl Solve {
         match engine.step() {
             Step::Prepared(preparation) => {
                 self.stage = Stage::Preparing;
-                self.note_preparation(preparation, stopwatch, reports);
+                let took = stopwatch.lap(preparation.work);
+                self.note_preparation(preparation, took, reports);
                 None
             }
             Step::Iterated(progress) => {
@@ -406,12 +407,16 @@ impl Solve {
         let worked = live.work(stopwatch);
         self.next = live.next();
         match worked {
-            Worked::Advanced(work) | Worked::Settled(work) => {
+            Worked::Advanced { work, has_moved: false } => {
+                self.note_work(work);
+                return Stepped::On;
+            }
+            Worked::Advanced { work, has_moved: true } | Worked::Settled(work) => {
                 self.note_work(work);
                 self.is_owed = true;
             }
-            Worked::Prepared(preparation) => {
-                self.note_preparation(preparation, stopwatch, reports);
+            Worked::Prepared { preparation, took } => {
+                self.note_preparation(preparation, took, reports);
                 return Stepped::On;
             }
             Worked::Stuck(stop) => {
@@ -439,12 +444,11 @@ impl Solve {
     fn note_preparation(
         &mut self,
         preparation: Preparation,
-        stopwatch: &mut Stopwatch,
+        took: Duration,
         reports: &mut Vec<Report>,
     ) {
         let Preparation { description, work } = preparation;
         self.flops += work.flops;
-        let took = stopwatch.lap(work);
         let Selection { method, preconditioner, .. } = *self.selection();
         reports.push(Report::Prepared { method, preconditioner, description, took });
     }

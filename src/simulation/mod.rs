@@ -1,6 +1,7 @@
 //! The same actors under virtual time: a scenario and a seed go in, a trace comes out, the same bytes
 //! every time.
 
+mod costs;
 pub mod duration;
 pub mod scenario;
 pub mod trace;

@@ -97,6 +97,30 @@ pub struct SessionPlan {
     pub time_budget: Option<ScenarioDuration>,
     #[serde(default)]
     pub client: ClientPlan,
+    /// Makes the session live: its client sends changes, and leaves when the last one is worked in.
+    pub costs: Option<CostsPlan>,
+}
+
+/// Updates of costs that a client sends, one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostsPlan {
+    pub starts_at: ScenarioDuration,
+    /// Time between an answer and the next update.
+    pub every: ScenarioDuration,
+    pub updates: u64,
+    /// Changes of `b` in an update, each by up to `magnitude` either way.
+    #[serde(default)]
+    pub costs: u32,
+    /// Changes of `A` in an update, by turns a diagonal entry that grows and an entry anywhere.
+    #[serde(default)]
+    pub entries: u32,
+    #[serde(default = "default_magnitude")]
+    pub magnitude: f64,
+}
+
+fn default_magnitude() -> f64 {
+    0.1
 }
 
 fn default_method() -> String {
@@ -173,6 +197,8 @@ pub enum ScenarioError {
     RepeatedName { name: String },
     #[error("node.workers and node.heavy_workers must be 1 to 64")]
     Workers,
+    #[error("session `{session}`: costs.{member} must be {expected}")]
+    Costs { session: String, member: &'static str, expected: &'static str },
     #[error("link.latency_min is longer than link.latency_max")]
     Latency,
     #[error("session `{session}`: {fault}")]
@@ -213,12 +239,32 @@ impl Scenario {
                 return Err(ScenarioError::RepeatedName { name: session.name.clone() });
             }
             session.solve_options()?;
+            session.check_costs()?;
         }
         Ok(())
     }
 }
 
+/// Edits in one update of a scenario, and updates in all.
+const EDITS_MAX: u32 = 100_000;
+const UPDATES_MAX: u64 = 1_000_000;
+
 impl SessionPlan {
+    fn check_costs(&self) -> Result<(), ScenarioError> {
+        let Some(costs) = self.costs else { return Ok(()) };
+        let fault = |member, expected| {
+            Err(ScenarioError::Costs { session: self.name.clone(), member, expected })
+        };
+        match () {
+            () if !(1..=UPDATES_MAX).contains(&costs.updates) => fault("updates", "1 to 1,000,000"),
+            () if costs.costs > EDITS_MAX || costs.entries > EDITS_MAX => {
+                fault("costs and costs.entries", "at most 100,000")
+            }
+            () if !costs.magnitude.is_finite() => fault("magnitude", "a finite number"),
+            () => Ok(()),
+        }
+    }
+
     /// What the session is asked to solve with.
     ///
     /// # Errors
@@ -247,6 +293,7 @@ impl SessionPlan {
             time_budget: self.time_budget.map(|budget| budget.0),
             x_partial_max: XPartialMax::AtMost(4),
             update_every: self.update_every.map_or(UpdateEvery::Auto, UpdateEvery::Every),
+            live: self.costs.is_some(),
             ..StreamOptions::default()
         }
     }

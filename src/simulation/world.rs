@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, join, join_all, select};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::actors::frame_channel::FrameReceiver;
 use crate::actors::node::{NewSession, Node, NodeError, Opened, Placement};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, SessionId};
 use crate::protocol::frame::{Frame, FrameBody};
 use crate::protocol::timestamp::Timestamp;
 use crate::runtime::clock::Clock;
@@ -19,6 +19,7 @@ use crate::runtime::entropy::Entropy;
 use crate::runtime::environment::Environment;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::stopwatch::WorkCost;
+use crate::simulation::costs::CostSender;
 use crate::simulation::scenario::{LinkPlan, Scenario, ScenarioError, SessionPlan};
 use crate::simulation::trace::Trace;
 use crate::solver::analysis::Analysis;
@@ -109,6 +110,7 @@ async fn live(scenario: Scenario, plans: Vec<(SessionPlan, Engine)>, seed: u64) 
         let client = Client {
             who: format!("client/{}", plan.name),
             draws: entropy.stream(&format!("link/{}", plan.name)),
+            cost_draws: entropy.stream(&format!("costs/{}", plan.name)),
             link: scenario.link,
             clock: clock.clone(),
             trace: trace.clone(),
@@ -147,6 +149,7 @@ fn environment(scenario: &Scenario, seed: u64, trace: &Trace) -> Environment {
 struct Client {
     who: String,
     draws: ChaCha8Rng,
+    cost_draws: ChaCha8Rng,
     link: LinkPlan,
     clock: Clock,
     trace: Trace,
@@ -156,6 +159,7 @@ impl Client {
     /// Opens the session and reads until the end or until it is time to leave. Whether it came to
     /// the end that the plan foresees.
     async fn visit(mut self, node: Node, plan: SessionPlan, engine: Engine) -> bool {
+        let order = engine.system().order();
         self.clock.sleep(plan.client.opens_at.0).await;
         self.travel().await;
         let opened = node
@@ -170,9 +174,29 @@ impl Client {
             Ok(Opened { session, frames }) => {
                 self.trace.name(session, &plan.name);
                 let frames = frames.expect("the client asked to listen");
-                self.listen(frames, &plan).await
+                match plan.costs {
+                    None => self.listen(frames, &plan).await,
+                    Some(costs) => {
+                        let sender = self.sender(node, session, order);
+                        let sending = sender.send(costs);
+                        let (is_served, ()) = join(self.listen(frames, &plan), sending).await;
+                        is_served
+                    }
+                }
             }
             Err(error) => self.note_refusal(&error),
+        }
+    }
+
+    fn sender(&self, node: Node, session: SessionId, order: usize) -> CostSender {
+        CostSender {
+            who: format!("{}/costs", self.who),
+            draws: self.cost_draws.clone(),
+            clock: self.clock.clone(),
+            trace: self.trace.clone(),
+            node,
+            session,
+            order,
         }
     }
 
@@ -208,6 +232,10 @@ impl Client {
                 self.note(describe(&published.frame));
             }
             if batch.iter().any(|published| matches!(published.frame.body, FrameBody::End(_))) {
+                return true;
+            }
+            if batch.iter().any(|published| plan.is_last_state(&published.frame)) {
+                self.note("has what it came for");
                 return true;
             }
             self.clock.sleep(plan.client.pause.0).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use weir::simulation::scenario::Scenario;
 use weir::simulation::world::{self, WorldOutcome};
 
+const LIVE_COSTS: &str = include_str!("../../scenarios/live_costs.yaml");
 const CLIENT_LEAVES: &str = include_str!("../../scenarios/client_leaves.yaml");
 
 fn run(text: &str, seed: u64) -> WorldOutcome {
@@ -18,6 +19,15 @@ fn a_client_that_leaves_stops_its_session_and_nobody_elses() {
     assert_eq!((outcome.clients_done, outcome.clients), (2, 2));
     assert!(outcome.trace.contains("session_ended hasty listener_gone"), "{}", outcome.trace);
     insta::assert_snapshot!("client_leaves", outcome.trace);
+}
+
+#[test]
+fn a_live_session_works_in_what_its_client_sends() {
+    let outcome = run(LIVE_COSTS, 1);
+    assert_eq!((outcome.clients_done, outcome.clients), (2, 2));
+    assert!(outcome.trace.contains("update 5 counts from version 5"), "{}", outcome.trace);
+    assert_eq!(outcome.trace, run(LIVE_COSTS, 1).trace);
+    insta::assert_snapshot!("live_costs", outcome.trace);
 }
 
 #[test]
