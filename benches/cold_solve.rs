@@ -29,12 +29,13 @@ use weir::solver::outcome::{Outcome, Step};
 use weir::solver::system::LinearSystem;
 
 /// The systems, by the letters of the goals.
-const SYSTEMS: [(&str, &str); 5] = [
+const SYSTEMS: [(&str, &str); 6] = [
     ("a", "random asymmetric dominant, n = 10,000, nnz = 50,000"),
     ("b", "random asymmetric dominant, n = 1,000,000, nnz = 5,000,000"),
     ("c", "Poisson 1000 x 1000"),
     ("d", "Poisson 100 x 100 x 100"),
     ("e", "case9241pegase, DC power flow"),
+    ("g", "upwind convection-diffusion 500 x 500"),
 ];
 
 fn system(letter: &str) -> LinearSystem {
@@ -48,6 +49,7 @@ fn system(letter: &str) -> LinearSystem {
             let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/systems");
             read_system(&directory.join("case9241pegase.mtx"))
         }
+        "g" => gallery::convection_diffusion(500, 50.0, 7).expect(IN_RANGE),
         other => panic!("there is no system `{other}`"),
     }
 }
@@ -84,7 +86,27 @@ fn methods(letter: &str) -> Vec<(MethodName, Option<PreconditionerName>)> {
             (M::Bicgstab, Some(P::Ilu)),
             (M::Bicgstab, Some(P::Jacobi)),
         ],
-        "c" | "d" => vec![(M::Hybrid, None), (M::Cg, Some(P::Ilu)), (M::Cg, Some(P::Jacobi))],
+        "c" => vec![
+            (M::Hybrid, None),
+            (M::Cg, Some(P::Amg)),
+            (M::Direct, None),
+            (M::Cg, Some(P::Ilu)),
+            (M::Cg, Some(P::Jacobi)),
+        ],
+        "d" => vec![
+            (M::Hybrid, None),
+            (M::Cg, Some(P::Amg)),
+            (M::Cg, Some(P::Ilu)),
+            (M::Cg, Some(P::Jacobi)),
+        ],
+        "g" => vec![
+            (M::Hybrid, None),
+            (M::Bicgstab, Some(P::Amg)),
+            (M::Gmres, Some(P::Amg)),
+            (M::Direct, None),
+            (M::Bicgstab, Some(P::Ilu)),
+            (M::Bicgstab, Some(P::Jacobi)),
+        ],
         "e" => vec![(M::Hybrid, None), (M::Direct, None)],
         other => panic!("there is no system `{other}`"),
     }

@@ -19,6 +19,9 @@ pub fn way_out(reason: &StopReason) -> Option<&'static str> {
         StopReason::Singular { .. } => {
             Some("ground the system (fix one unknown of each component) or check for missing rows")
         }
+        StopReason::Unsuited { .. } => Some(
+            "use preconditioner `ilu`, or method `hybrid` without a preconditioner, or `direct`",
+        ),
         StopReason::OutOfMemoryBudget { .. } => {
             Some("use an iterative method such as `bicgstab` or `gmres`, or raise the memory limit")
         }

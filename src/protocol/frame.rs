@@ -277,6 +277,7 @@ pub enum EndReason {
     Stagnated,
     Singular,
     PrecisionLimit,
+    UnsuitedPreconditioner,
     MemoryBudget,
     /// The session reached its longest duration.
     Expired,
@@ -303,6 +304,7 @@ impl EndReason {
             Self::Stagnated => "stagnated",
             Self::Singular => "singular",
             Self::PrecisionLimit => "precision_limit",
+            Self::UnsuitedPreconditioner => "unsuited_preconditioner",
             Self::MemoryBudget => "memory_budget",
             Self::Expired => "expired",
             Self::Deleted => "deleted",

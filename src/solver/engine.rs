@@ -159,10 +159,13 @@ impl Engine {
                 let reason = self.in_callers_scale(reason);
                 self.give_up(reason)
             }
-            Advance::Unaffordable(why) => match self.candidates.pop_front() {
-                Some(next) => self.switch(next, why),
-                None => unreachable!("the last candidate has no limit of operations"),
-            },
+            Advance::Unaffordable(why) => {
+                self.settle();
+                match self.candidates.pop_front() {
+                    Some(next) => self.switch(next, why),
+                    None => unreachable!("the last candidate has no limit of operations"),
+                }
+            }
         }
     }
 
@@ -370,9 +373,9 @@ impl Engine {
     }
 
     /// Bytes that the next [`step`](Self::step) is predicted to take beyond
-    /// [`memory_bytes`](Self::memory_bytes) while it runs: those of a factorisation.
+    /// [`memory_bytes`](Self::memory_bytes) while it runs: those of a factorisation or a hierarchy.
     pub fn next_step_bytes(&self) -> u64 {
-        if self.outcome.is_some() { 0 } else { self.method.next_step_bytes() }
+        if self.outcome.is_some() { 0 } else { self.method.next_step_bytes(&self.problem()) }
     }
 
     /// Bytes held by system, `x` and the method's own vectors and factors.

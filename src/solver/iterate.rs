@@ -108,7 +108,7 @@ pub(crate) enum Advance {
     Iterated(Work),
     /// The method cannot go on; `x` and `r` are as after the last good iteration.
     Failed(StopReason),
-    /// The method could go on, but at a predicted cost above the one it was allowed.
+    /// The method could go on, but at a predicted cost above the one it was allowed; `(x, r)` is valid.
     Unaffordable(String),
 }
 

@@ -49,10 +49,12 @@ pub enum PreconditionerName {
     Jacobi,
     /// ILU(0); IC(0) inside `cg`.
     Ilu,
+    /// A cycle of algebraic multigrid, for M-matrices and their kin.
+    Amg,
 }
 
 impl PreconditionerName {
-    pub const ALL: [Self; 3] = [Self::None, Self::Jacobi, Self::Ilu];
+    pub const ALL: [Self; 4] = [Self::None, Self::Jacobi, Self::Ilu, Self::Amg];
 
     /// The name on the wire and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -60,6 +62,7 @@ impl PreconditionerName {
             Self::None => "none",
             Self::Jacobi => "jacobi",
             Self::Ilu => "ilu",
+            Self::Amg => "amg",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one step of an engine reports, and the ways in which a solve can end. Every end has a type:
 //! there is no silent wrong answer and no endless loop.
 
-use crate::solver::options::MethodName;
+use crate::solver::options::{MethodName, PreconditionerName};
 
 /// How much a step did, or is predicted to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,6 +103,9 @@ pub enum StopReason {
         "residual norm {residual_norm:.3e} is at the rounding limit {rounding_limit:.3e}, above the tolerance"
     )]
     PrecisionLimit { residual_norm: f64, rounding_limit: f64 },
+    /// The preconditioner cannot be set up for this matrix.
+    #[error("{preconditioner} does not suit the matrix: {evidence}")]
+    Unsuited { preconditioner: PreconditionerName, evidence: String },
     #[error("{needed_bytes} bytes would be needed, more than memory_bytes_max = {limit_bytes}")]
     OutOfMemoryBudget { needed_bytes: u64, limit_bytes: u64 },
 }
@@ -118,6 +121,7 @@ impl StopReason {
             Self::Stagnated { .. } => "stagnated",
             Self::Singular { .. } => "singular",
             Self::PrecisionLimit { .. } => "precision_limit",
+            Self::Unsuited { .. } => "unsuited_preconditioner",
             Self::OutOfMemoryBudget { .. } => "memory_budget",
         }
     }
@@ -140,10 +144,7 @@ pub enum Refusal {
     #[error("the matrix is structurally singular: {evidence}")]
     StructurallySingular { evidence: String },
     #[error("{method} takes no preconditioner `{preconditioner}`; leave it out")]
-    UselessPreconditioner {
-        method: MethodName,
-        preconditioner: crate::solver::options::PreconditionerName,
-    },
+    UselessPreconditioner { method: MethodName, preconditioner: PreconditionerName },
     #[error("initial guess has {found} entries, the system has {expected} unknowns")]
     GuessLength { expected: usize, found: usize },
     #[error("initial guess entry {index} is {value}; entries must be finite")]

@@ -13,6 +13,7 @@ mod live_engine;
 mod live_sessions;
 mod matrix_market;
 mod methods;
+mod multigrid;
 mod node;
 mod path;
 mod proof;

@@ -169,6 +169,7 @@ fn end_reason(stop: &StopReason) -> EndReason {
         StopReason::Stagnated { .. } => EndReason::Stagnated,
         StopReason::Singular { .. } => EndReason::Singular,
         StopReason::PrecisionLimit { .. } => EndReason::PrecisionLimit,
+        StopReason::Unsuited { .. } => EndReason::UnsuitedPreconditioner,
         StopReason::OutOfMemoryBudget { .. } => EndReason::MemoryBudget,
     }
 }
@@ -190,7 +191,8 @@ pub(super) fn sentence(reason: EndReason) -> String {
         | EndReason::Diverged
         | EndReason::Stagnated
         | EndReason::Singular
-        | EndReason::PrecisionLimit => "the solve ended",
+        | EndReason::PrecisionLimit
+        | EndReason::UnsuitedPreconditioner => "the solve ended",
     };
     text.to_owned()
 }

@@ -43,11 +43,12 @@ pub enum ProblemKind {
     Stagnated,
     Singular,
     PrecisionLimit,
+    UnsuitedPreconditioner,
     MemoryBudget,
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::MalformedBody,
         Self::InvalidRequest,
         Self::InvalidSystem,
@@ -83,6 +84,7 @@ impl ProblemKind {
         Self::Stagnated,
         Self::Singular,
         Self::PrecisionLimit,
+        Self::UnsuitedPreconditioner,
         Self::MemoryBudget,
     ];
 
@@ -97,6 +99,7 @@ impl ProblemKind {
             StopReason::Stagnated { .. } => Self::Stagnated,
             StopReason::Singular { .. } => Self::Singular,
             StopReason::PrecisionLimit { .. } => Self::PrecisionLimit,
+            StopReason::Unsuited { .. } => Self::UnsuitedPreconditioner,
             StopReason::OutOfMemoryBudget { .. } => Self::MemoryBudget,
         }
     }
@@ -367,6 +370,14 @@ impl ProblemKind {
                 "`x` is as good as 64-bit floats make it, yet its residual is above the tolerance. \
                  Take it as it is, raise the tolerance, or scale the system.",
             ),
+            Self::UnsuitedPreconditioner => (
+                "unsuited-preconditioner",
+                422,
+                "The preconditioner does not suit the matrix",
+                "Multigrid (`amg`) needs a positive diagonal and entries beside it that are mostly \
+                 negative, as heat, resistors and networks have them. `ilu` asks for less, `hybrid` \
+                 chooses by itself.",
+            ),
             Self::MemoryBudget => (
                 "memory-budget",
                 422,
@@ -384,7 +395,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::frame::EndReason;
-    use crate::solver::options::MethodName;
+    use crate::solver::options::{MethodName, PreconditionerName};
 
     #[test]
     fn codes_differ_and_statuses_are_errors() {
@@ -409,6 +420,10 @@ mod tests {
             },
             StopReason::Singular { evidence },
             StopReason::PrecisionLimit { residual_norm: 1.0, rounding_limit: 1.0 },
+            StopReason::Unsuited {
+                preconditioner: PreconditionerName::Amg,
+                evidence: String::new(),
+            },
             StopReason::OutOfMemoryBudget { needed_bytes: 2, limit_bytes: 1 },
         ];
         for stop in stops {

@@ -1,5 +1,8 @@
 //! The levels: set up from `A` down to a matrix that is factorised, and run through as one V-cycle.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use crate::solver::huge_pages;
 use crate::solver::outcome::Work;
 use crate::solver::system::Rows;
@@ -28,6 +31,9 @@ const DENSE_ROWS_MAX: usize = 256;
 
 /// All levels together may have this many times the entries of `A`.
 const COMPLEXITY_MAX: u64 = 3;
+
+/// A set-up takes about as long as this many products with `A`.
+const SET_UP_PASSES: u64 = 80;
 
 /// What is known of `A`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +99,17 @@ impl Hierarchy {
         symmetry: Symmetry,
         memory_bytes_max: u64,
     ) -> Result<Self, AmgRefusal> {
-        let mut ledger = Ledger::new(memory_bytes_max);
+        Self::build_unless(rows, symmetry, memory_bytes_max, &Arc::default())
+    }
+
+    /// [`build`](Self::build), left off soon after `unwanted` is set.
+    pub fn build_unless(
+        rows: Rows<'_>,
+        symmetry: Symmetry,
+        memory_bytes_max: u64,
+        unwanted: &Arc<AtomicBool>,
+    ) -> Result<Self, AmgRefusal> {
+        let mut ledger = Ledger::new(memory_bytes_max, Arc::clone(unwanted));
         let (mut matrix, scale) = UnitMatrix::scaled(rows, symmetry, &mut ledger)?;
         ledger.take(8 * matrix.rows() as u64)?;
         let mut v: Vec<f64> = scale.iter().map(|scale| 1.0 / scale).collect();
@@ -192,6 +208,17 @@ impl Hierarchy {
             memory_bytes: ledger.held_bytes(),
             peak_bytes: ledger.peak_bytes(),
         })
+    }
+
+    /// What a hierarchy will hold, as [`predicted_peak_bytes`](Self::predicted_peak_bytes) predicts it.
+    pub fn predicted_bytes(nonzeros: u64) -> u64 {
+        nonzeros.saturating_mul(26).saturating_add(1 << 20)
+    }
+
+    /// What a set-up is expected to cost.
+    pub fn build_work(nonzeros: u64) -> Work {
+        let nonzeros = nonzeros.saturating_mul(SET_UP_PASSES);
+        Work { nonzeros, flops: 2 * nonzeros }
     }
 
     /// What a set-up will hold at its peak for a matrix of a grid or a similar graph with so many entries;

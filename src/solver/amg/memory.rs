@@ -1,4 +1,7 @@
-//! What a set-up holds, counted before it is allocated.
+//! What a set-up holds, counted before it is allocated, and whether anybody still wants it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::refusal::AmgRefusal;
 
@@ -8,18 +11,23 @@ pub(super) struct Ledger {
     held_bytes: u64,
     peak_bytes: u64,
     limit_bytes: u64,
+    unwanted: Arc<AtomicBool>,
 }
 
 impl Ledger {
-    pub fn new(limit_bytes: u64) -> Self {
-        Self { held_bytes: 0, peak_bytes: 0, limit_bytes }
+    pub fn new(limit_bytes: u64, unwanted: Arc<AtomicBool>) -> Self {
+        Self { held_bytes: 0, peak_bytes: 0, limit_bytes, unwanted }
     }
 
     /// Counts `bytes` that are about to be allocated.
     ///
     /// # Errors
     /// [`AmgRefusal::OutOfMemoryBudget`] when they do not fit; then they are not counted.
+    /// [`AmgRefusal::Unwanted`] when nobody wants the hierarchy any more.
     pub fn take(&mut self, bytes: u64) -> Result<(), AmgRefusal> {
+        if self.unwanted.load(Ordering::Relaxed) {
+            return Err(AmgRefusal::Unwanted);
+        }
         let needed_bytes = self.held_bytes.saturating_add(bytes);
         let limit_bytes = self.limit_bytes;
         if needed_bytes > limit_bytes {

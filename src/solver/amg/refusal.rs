@@ -20,15 +20,18 @@ pub enum AmgRefusal {
     PositiveOffDiagonals { share: f64, limit: f64 },
     /// Level 0 is `A`.
     #[error(
-        "level {level} is not positive definite: its diagonal entry or pivot {row} is {pivot:.3e}"
+        "level {level} is not positive definite: its diagonal entry or pivot {row} is {pivot:.3e}; try direct"
     )]
     Indefinite { level: usize, row: usize, pivot: f64 },
-    #[error("level {level} is singular: no pivot for column {row}")]
+    #[error("level {level} is singular: no pivot for column {row}; try ilu or direct")]
     Singular { level: usize, row: usize },
     #[error(
-        "coarsening fills in: {entries} entries down to level {level}, more than {limit} times those of the matrix"
+        "coarsening fills in: {entries} entries down to level {level}, more than {limit} times those of the matrix; try ilu"
     )]
     Densified { level: usize, entries: u64, limit: u64 },
     #[error("{needed_bytes} bytes would be needed, more than memory_bytes_max = {limit_bytes}")]
     OutOfMemoryBudget { needed_bytes: u64, limit_bytes: u64 },
+    /// Left off on request.
+    #[error("the set-up was left off, nobody wants it any more")]
+    Unwanted,
 }

@@ -26,6 +26,9 @@ impl Engine {
             self.candidates.retain(|next| next.method != MethodName::Direct);
             self.factorisation_failed = Some(reason.clone());
         }
+        if let StopReason::Unsuited { preconditioner, .. } = &reason {
+            self.candidates.retain(|next| next.preconditioner != *preconditioner);
+        }
         match self.next_candidate() {
             Some(next) => self.switch(next, reason.to_string()),
             None => {
@@ -52,6 +55,7 @@ impl Engine {
             StopReason::IterationLimit { .. }
             | StopReason::Singular { .. }
             | StopReason::PrecisionLimit { .. }
+            | StopReason::Unsuited { .. }
             | StopReason::OutOfMemoryBudget { .. } => return None,
         }
         let limit = residual::limit_reached(&self.problem(), &self.iterate)?;
@@ -96,6 +100,7 @@ impl Engine {
             | StopReason::Diverged { .. }
             | StopReason::Stagnated { .. }
             | StopReason::Singular { .. }
+            | StopReason::Unsuited { .. }
             | StopReason::OutOfMemoryBudget { .. }) => other,
         };
         self.finish(Outcome::Stopped(reason))
@@ -145,6 +150,7 @@ impl Engine {
             | StopReason::Breakdown { .. }
             | StopReason::Indefinite { .. }
             | StopReason::Singular { .. }
+            | StopReason::Unsuited { .. }
             | StopReason::OutOfMemoryBudget { .. }) => other,
         }
     }

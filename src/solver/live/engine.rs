@@ -493,10 +493,10 @@ impl LiveEngine {
     }
 
     /// Bytes that the next [`work`](Self::work) is predicted to take beyond
-    /// [`memory_bytes`](Self::memory_bytes): those of a factorisation.
+    /// [`memory_bytes`](Self::memory_bytes): those of a factorisation or a hierarchy.
     pub fn next_step_bytes(&self) -> u64 {
         let path = self.path.as_ref().map_or(0, Path::next_step_bytes);
-        self.iteration.next_step_bytes().max(path)
+        self.iteration.next_step_bytes(&self.live).max(path)
     }
 
     /// Bytes held.

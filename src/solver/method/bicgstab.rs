@@ -3,9 +3,10 @@
 use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel::{self, chunk_sum};
-use crate::solver::options::{MethodName, PreconditionerName};
+use crate::solver::method::pace::Pace;
+use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, Work};
-use crate::solver::preconditioner::Preconditioner;
+use crate::solver::preconditioner::{Blueprint, Preconditioner};
 
 /// `|r̂ · r|` below this fraction of `‖r̂‖ ‖r‖` means that the shadow residual has worn out.
 const SHADOW_MIN: f64 = 1e-14;
@@ -19,7 +20,8 @@ const SHADOW_MIN: f64 = 1e-14;
 /// Source: van der Vorst, *SIAM J. Sci. Stat. Comput.* 13 (1992) 631; Saad, Algorithm 7.7.
 #[derive(Debug)]
 pub(crate) struct Bicgstab {
-    name: PreconditionerName,
+    blueprint: Blueprint,
+    pace: Pace,
     preconditioner: Option<Preconditioner>,
     shadow: Vec<f64>,
     shadow_norm: f64,
@@ -47,9 +49,10 @@ struct Last {
 }
 
 impl Bicgstab {
-    pub fn new(name: PreconditionerName) -> Self {
+    pub fn new(blueprint: Blueprint, flops_max: f64) -> Self {
         Self {
-            name,
+            blueprint,
+            pace: Pace::within(flops_max),
             preconditioner: None,
             shadow: vec![],
             shadow_norm: 0.0,
@@ -66,16 +69,20 @@ impl Bicgstab {
     /// See [`Method::step`](super::Method::step).
     pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
         let work = self.next_work(problem);
-        let Some(preconditioner) = self.preconditioner.take() else {
-            let built = Preconditioner::build(self.name, MethodName::Bicgstab, problem);
+        let Some(mut preconditioner) = self.preconditioner.take() else {
+            let built = Preconditioner::build(self.blueprint, MethodName::Bicgstab, problem);
             return match built {
                 Ok((preconditioner, preparation)) => {
                     self.prepare(problem, preconditioner, preparation)
                 }
-                Err(reason) => Advance::Failed(reason),
+                Err(instead) => instead,
             };
         };
-        let broken = self.iterate(&preconditioner, problem, iterate);
+        if let Some(why) = self.pace.objection(problem, iterate.norm, work) {
+            self.preconditioner = Some(preconditioner);
+            return Advance::Unaffordable(why);
+        }
+        let broken = self.iterate(&mut preconditioner, problem, iterate);
         self.preconditioner = Some(preconditioner);
         match broken {
             None => Advance::Iterated(work),
@@ -104,7 +111,7 @@ impl Bicgstab {
     /// One iteration; names the quantity that vanished, if one did.
     fn iterate(
         &mut self,
-        preconditioner: &Preconditioner,
+        preconditioner: &mut Preconditioner,
         problem: &Problem,
         iterate: &mut Iterate,
     ) -> Option<&'static str> {
@@ -112,8 +119,8 @@ impl Bicgstab {
         let p_hat = match preconditioner {
             Preconditioner::Identity => &self.p,
             Preconditioner::Jacobi(_) => &self.p_hat,
-            Preconditioner::Incomplete(factor) => {
-                factor.solve(&self.p, &mut self.p_hat);
+            Preconditioner::Incomplete(_) | Preconditioner::Multigrid(_) => {
+                preconditioner.apply(&self.p, &mut self.p_hat);
                 &self.p_hat
             }
         };
@@ -126,7 +133,9 @@ impl Bicgstab {
             Preconditioner::Jacobi(inverse) => {
                 half_step(alpha, &self.v, inverse, &mut iterate.r, &mut self.s_hat)
             }
-            Preconditioner::Identity | Preconditioner::Incomplete(_) => {
+            Preconditioner::Identity
+            | Preconditioner::Incomplete(_)
+            | Preconditioner::Multigrid(_) => {
                 kernel::add_scaled_square(&mut iterate.r, -alpha, &self.v)
             }
         };
@@ -134,8 +143,8 @@ impl Bicgstab {
         let s_hat = match preconditioner {
             Preconditioner::Identity => &iterate.r,
             Preconditioner::Jacobi(_) => &self.s_hat,
-            Preconditioner::Incomplete(factor) => {
-                factor.solve(&iterate.r, &mut self.s_hat);
+            Preconditioner::Incomplete(_) | Preconditioner::Multigrid(_) => {
+                preconditioner.apply(&iterate.r, &mut self.s_hat);
                 &self.s_hat
             }
         };
@@ -174,7 +183,9 @@ impl Bicgstab {
                 Preconditioner::Jacobi(inverse) => {
                     update_scaled(&mut self.p, &mut self.p_hat, inverse, next);
                 }
-                Preconditioner::Identity | Preconditioner::Incomplete(_) => {
+                Preconditioner::Identity
+                | Preconditioner::Incomplete(_)
+                | Preconditioner::Multigrid(_) => {
                     kernel::fold_chunks(&mut self.p, 3 * r.len(), |start, p| {
                         for (i, p) in (start..).zip(p) {
                             *p = next(*p, i);
@@ -191,7 +202,9 @@ impl Bicgstab {
             Preconditioner::Jacobi(inverse) => {
                 update_scaled(&mut self.p, &mut self.p_hat, inverse, |_, i| r[i]);
             }
-            Preconditioner::Identity | Preconditioner::Incomplete(_) => self.p.copy_from_slice(r),
+            Preconditioner::Identity
+            | Preconditioner::Incomplete(_)
+            | Preconditioner::Multigrid(_) => self.p.copy_from_slice(r),
         }
         self.shadow_norm = iterate.norm;
         self.fresh = true;
@@ -240,7 +253,7 @@ impl Bicgstab {
     /// See [`Method::next_work`](super::Method::next_work).
     pub fn next_work(&self, problem: &Problem) -> Work {
         match &self.preconditioner {
-            None => Preconditioner::build_work(self.name, problem),
+            None => self.blueprint.build_work(problem),
             Some(preconditioner) => {
                 let half = problem.product_work() + preconditioner.apply_work();
                 half + half + problem.vector_work(9)
@@ -255,12 +268,18 @@ impl Bicgstab {
     }
 
     pub fn restart(&mut self) {
+        self.pace.restart();
         self.last = None;
     }
 
     /// See [`Method::is_set_up`](super::Method::is_set_up).
     pub fn is_set_up(&self) -> bool {
         self.preconditioner.is_some()
+    }
+
+    /// See [`Method::next_step_bytes`](super::Method::next_step_bytes).
+    pub fn next_step_bytes(&self, problem: &Problem) -> u64 {
+        if self.is_set_up() { 0 } else { self.blueprint.peak_bytes(problem) }
     }
 
     pub fn memory_bytes(&self) -> u64 {

@@ -3,9 +3,10 @@
 use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel::{self, chunk_sum};
-use crate::solver::options::{MethodName, PreconditionerName};
+use crate::solver::method::pace::Pace;
+use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
-use crate::solver::preconditioner::Preconditioner;
+use crate::solver::preconditioner::{Blueprint, Preconditioner};
 
 /// Preconditioned conjugate gradients for symmetric positive definite `A`.
 ///
@@ -13,13 +14,17 @@ use crate::solver::preconditioner::Preconditioner;
 /// are taken in the passes that write their operands. `p` stays when the engine replaces `r` by a
 /// measured one, which keeps the conjugacy that was won (van der Vorst and Ye 2000).
 ///
+/// With multigrid, which rounds to f32, `β = −(z · A p) / (pᵀ A p)` makes the direction conjugate to the
+/// last one whatever `M` did to the residual before (Notay, *SIAM J. Sci. Comput.* 22 (2000) 1444).
+///
 /// # Errors
 /// [`StopReason::Indefinite`] when `pᵀ A p ≤ 0`: `A` is not positive definite. `x` keeps its last value.
 ///
 /// Source: Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed., Algorithm 9.1.
 #[derive(Debug)]
 pub(crate) struct Cg {
-    name: PreconditionerName,
+    blueprint: Blueprint,
+    pace: Pace,
     preconditioner: Option<Preconditioner>,
     p: Vec<f64>,
     /// `A p`.
@@ -28,19 +33,23 @@ pub(crate) struct Cg {
     z: Vec<f64>,
     /// `r · z` of the last direction; none before the first.
     rho: Option<f64>,
+    /// `pᵀ A p` of the last direction.
+    curvature: f64,
     /// `r · z` of the present residual, where the last update already yielded it.
     rho_next: Option<f64>,
 }
 
 impl Cg {
-    pub fn new(name: PreconditionerName) -> Self {
+    pub fn new(blueprint: Blueprint, flops_max: f64) -> Self {
         Self {
-            name,
+            blueprint,
+            pace: Pace::within(flops_max),
             preconditioner: None,
             p: vec![],
             q: vec![],
             z: vec![],
             rho: None,
+            curvature: 0.0,
             rho_next: None,
         }
     }
@@ -48,24 +57,25 @@ impl Cg {
     /// See [`Method::step`](super::Method::step).
     pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
         let work = self.next_work(problem);
-        let Some(preconditioner) = self.preconditioner.take() else {
-            return match self.prepare(problem) {
-                Ok(preparation) => Advance::Prepared(preparation),
-                Err(reason) => Advance::Failed(reason),
-            };
+        let Some(mut preconditioner) = self.preconditioner.take() else {
+            return self.prepare(problem).map_or_else(|instead| instead, Advance::Prepared);
         };
-        let failure = self.iterate(&preconditioner, problem, iterate);
+        if let Some(why) = self.pace.objection(problem, iterate.norm, work) {
+            self.preconditioner = Some(preconditioner);
+            return Advance::Unaffordable(why);
+        }
+        let failure = self.iterate(&mut preconditioner, problem, iterate);
         self.preconditioner = Some(preconditioner);
         failure.map_or(Advance::Iterated(work), Advance::Failed)
     }
 
-    fn prepare(&mut self, problem: &Problem) -> Result<Preparation, StopReason> {
+    fn prepare(&mut self, problem: &Problem) -> Result<Preparation, Advance> {
         let (preconditioner, preparation) =
-            Preconditioner::build(self.name, MethodName::Cg, problem)?;
+            Preconditioner::build(self.blueprint, MethodName::Cg, problem)?;
         let n = problem.order();
         self.p = huge_pages::zeros(n);
         self.q = huge_pages::zeros(n);
-        if matches!(preconditioner, Preconditioner::Incomplete(_)) {
+        if matches!(preconditioner, Preconditioner::Incomplete(_) | Preconditioner::Multigrid(_)) {
             self.z = huge_pages::zeros(n);
         }
         self.preconditioner = Some(preconditioner);
@@ -74,7 +84,7 @@ impl Cg {
 
     fn iterate(
         &mut self,
-        preconditioner: &Preconditioner,
+        preconditioner: &mut Preconditioner,
         problem: &Problem,
         iterate: &mut Iterate,
     ) -> Option<StopReason> {
@@ -91,29 +101,34 @@ impl Cg {
         }
         self.update(alpha, preconditioner, iterate);
         self.rho = Some(rho);
+        self.curvature = curvature;
         None
     }
 
     /// `p = z + β p`; returns `ρ = r · z`.
-    fn next_direction(&mut self, preconditioner: &Preconditioner, iterate: &Iterate) -> f64 {
+    fn next_direction(&mut self, preconditioner: &mut Preconditioner, iterate: &Iterate) -> f64 {
         let r = &iterate.r;
-        let rho = match (preconditioner, self.rho_next.take()) {
-            (Preconditioner::Incomplete(factor), _) => {
-                factor.solve(r, &mut self.z);
+        let rho = match (&mut *preconditioner, self.rho_next.take()) {
+            (Preconditioner::Incomplete(_) | Preconditioner::Multigrid(_), _) => {
+                preconditioner.apply(r, &mut self.z);
                 kernel::dot(r, &self.z)
             }
             (_, Some(rho)) => rho,
             (Preconditioner::Identity, None) => kernel::dot(r, r),
             (Preconditioner::Jacobi(inverse), None) => weighted_square(r, inverse),
         };
-        let beta = self.rho.map_or(0.0, |last| rho / last);
+        let beta = match (self.rho, self.blueprint.is_variable()) {
+            (None, _) => 0.0,
+            (Some(last), false) => rho / last,
+            (Some(_), true) => -kernel::dot(&self.z, &self.q) / self.curvature,
+        };
         let entries = 2 * r.len();
         match preconditioner {
             Preconditioner::Identity => combine(&mut self.p, beta, entries, |i| r[i]),
             Preconditioner::Jacobi(inverse) => {
                 combine(&mut self.p, beta, entries, |i| inverse[i] * r[i]);
             }
-            Preconditioner::Incomplete(_) => {
+            Preconditioner::Incomplete(_) | Preconditioner::Multigrid(_) => {
                 let z = &self.z;
                 combine(&mut self.p, beta, entries, |i| z[i]);
             }
@@ -129,7 +144,9 @@ impl Cg {
                 self.rho_next = Some(square);
                 square
             }
-            Preconditioner::Incomplete(_) => iterate.advance(alpha, &self.p, &self.q),
+            Preconditioner::Incomplete(_) | Preconditioner::Multigrid(_) => {
+                iterate.advance(alpha, &self.p, &self.q)
+            }
             Preconditioner::Jacobi(inverse) => {
                 let [square, rho] = iterate.advance_weighted(alpha, &self.p, &self.q, inverse);
                 self.rho_next = Some(rho);
@@ -142,7 +159,7 @@ impl Cg {
     /// See [`Method::next_work`](super::Method::next_work).
     pub fn next_work(&self, problem: &Problem) -> Work {
         match &self.preconditioner {
-            None => Preconditioner::build_work(self.name, problem),
+            None => self.blueprint.build_work(problem),
             Some(preconditioner) => {
                 problem.product_work() + preconditioner.apply_work() + problem.vector_work(5)
             }
@@ -154,6 +171,7 @@ impl Cg {
     }
 
     pub fn restart(&mut self) {
+        self.pace.restart();
         self.rho = None;
         self.rho_next = None;
     }
@@ -161,6 +179,11 @@ impl Cg {
     /// See [`Method::is_set_up`](super::Method::is_set_up).
     pub fn is_set_up(&self) -> bool {
         self.preconditioner.is_some()
+    }
+
+    /// See [`Method::next_step_bytes`](super::Method::next_step_bytes).
+    pub fn next_step_bytes(&self, problem: &Problem) -> u64 {
+        if self.is_set_up() { 0 } else { self.blueprint.peak_bytes(problem) }
     }
 
     pub fn memory_bytes(&self) -> u64 {

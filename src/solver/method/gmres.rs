@@ -3,9 +3,9 @@
 use crate::solver::huge_pages;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
-use crate::solver::options::{MethodName, PreconditionerName};
+use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
-use crate::solver::preconditioner::Preconditioner;
+use crate::solver::preconditioner::{Blueprint, Preconditioner};
 
 /// A new basis vector that keeps less than this of its length is orthogonalised a second time.
 ///
@@ -25,10 +25,10 @@ const CYCLE_MIN: usize = 5;
 /// [`StopReason::OutOfMemoryBudget`] before the basis is allocated.
 ///
 /// Source: Saad and Schultz 1986; Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed.,
-/// Algorithms 6.9 and 9.5.
+/// Algorithms 6.9 and 9.5; 9.6 (flexible) with multigrid, which rounds to f32: the `M⁻¹ vⱼ` are kept then.
 #[derive(Debug)]
 pub(crate) struct Gmres {
-    name: PreconditionerName,
+    blueprint: Blueprint,
     preconditioner: Option<Preconditioner>,
     /// m; shortened by the set-up where the basis would not fit.
     restart: usize,
@@ -37,38 +37,39 @@ pub(crate) struct Gmres {
     reserved_bytes: u64,
     /// Orthonormal `v₀ … vⱼ`; reserved by the set-up, allocated when first reached, kept over cycles.
     basis: Vec<Vec<f64>>,
+    /// `M⁻¹ v₀ … M⁻¹ vⱼ` where `M` varies, kept as the basis is; otherwise the latest alone.
+    corrections: Vec<Vec<f64>>,
     /// Column `j` of the triangular factor, `j + 1` entries.
     triangle: Vec<Vec<f64>>,
     /// (cosine, sine) of each column's rotation.
     rotations: Vec<(f64, f64)>,
     /// Rotated right-hand side `‖r₀‖ e₁`, one entry more than columns.
     rotated: Vec<f64>,
-    scratch: Vec<f64>,
 }
 
 impl Gmres {
-    pub fn new(name: PreconditionerName, restart: usize, memory_bytes_max: u64) -> Self {
+    pub fn new(blueprint: Blueprint, restart: usize, memory_bytes_max: u64) -> Self {
         Self {
-            name,
+            blueprint,
             preconditioner: None,
             restart,
             memory_bytes_max,
             reserved_bytes: 0,
             basis: vec![],
+            corrections: vec![],
             triangle: vec![],
             rotations: vec![],
             rotated: vec![],
-            scratch: vec![],
         }
     }
 
     /// See [`Method::step`](super::Method::step).
     pub fn step(&mut self, problem: &Problem, iterate: &mut Iterate) -> Advance {
         let work = self.next_work(problem);
-        let Some(preconditioner) = self.preconditioner.take() else {
-            return self.set_up(problem).map_or_else(Advance::Failed, Advance::Prepared);
+        let Some(mut preconditioner) = self.preconditioner.take() else {
+            return self.set_up(problem).map_or_else(|instead| instead, Advance::Prepared);
         };
-        let vanished = self.iterate(&preconditioner, problem, iterate);
+        let vanished = self.iterate(&mut preconditioner, problem, iterate);
         self.preconditioner = Some(preconditioner);
         if vanished {
             self.close_cycle(problem, iterate);
@@ -81,16 +82,18 @@ impl Gmres {
         Advance::Iterated(work)
     }
 
-    fn set_up(&mut self, problem: &Problem) -> Result<Preparation, StopReason> {
+    fn set_up(&mut self, problem: &Problem) -> Result<Preparation, Advance> {
         let asked = self.cycle_len(problem);
-        let fits = self.reserve(problem, Preconditioner::predicted_bytes(self.name, problem))?;
+        let predicted_bytes = self.blueprint.predicted_bytes(problem);
+        self.reserve(problem, predicted_bytes).map_err(Advance::Failed)?;
         let (preconditioner, mut preparation) =
-            Preconditioner::build(self.name, MethodName::Gmres, problem)?;
+            Preconditioner::build(self.blueprint, MethodName::Gmres, problem)?;
+        let held_bytes = preconditioner.memory_bytes();
+        let fits = self.reserve(problem, held_bytes).map_err(Advance::Failed)?;
         if fits < asked {
             preparation.description +=
                 &format!("; restart shortened from {asked} to {fits} to fit memory_bytes_max");
         }
-        self.scratch = huge_pages::zeros(problem.order());
         self.preconditioner = Some(preconditioner);
         Ok(preparation)
     }
@@ -101,11 +104,18 @@ impl Gmres {
     /// [`StopReason::OutOfMemoryBudget`] when not even [`CYCLE_MIN`] steps fit.
     fn reserve(&mut self, problem: &Problem, held_bytes: u64) -> Result<usize, StopReason> {
         let vector_bytes = 8 * problem.order() as u64;
-        // One basis vector more than steps, and the scratch vector.
-        let bytes = |steps: usize| vector_bytes.saturating_mul(steps as u64 + 2);
+        // One basis vector more than steps, and the corrections.
+        let vectors = |steps: u64| match self.blueprint.is_variable() {
+            true => 2 * steps + 1,
+            false => steps + 2,
+        };
+        let bytes = |steps: usize| vector_bytes.saturating_mul(vectors(steps as u64));
         let free_bytes = self.memory_bytes_max.saturating_sub(held_bytes);
         let asked = self.cycle_len(problem);
-        let steps_max = (free_bytes / vector_bytes).saturating_sub(2);
+        let steps_max = match self.blueprint.is_variable() {
+            true => (free_bytes / vector_bytes).saturating_sub(1) / 2,
+            false => (free_bytes / vector_bytes).saturating_sub(2),
+        };
         let steps = asked.min(usize::try_from(steps_max).unwrap_or(usize::MAX));
         let least = asked.min(CYCLE_MIN);
         if steps < least {
@@ -128,7 +138,7 @@ impl Gmres {
     /// One Arnoldi step; true when the least-squares problem has become singular.
     fn iterate(
         &mut self,
-        preconditioner: &Preconditioner,
+        preconditioner: &mut Preconditioner,
         problem: &Problem,
         iterate: &mut Iterate,
     ) -> bool {
@@ -136,13 +146,18 @@ impl Gmres {
             self.begin_cycle(iterate);
         }
         let column = self.triangle.len();
-        preconditioner.apply(&self.basis[column], &mut self.scratch);
+        let kept = if self.blueprint.is_variable() { column } else { 0 };
+        if self.corrections.len() == kept {
+            self.corrections.push(huge_pages::zeros(problem.order()));
+        }
+        let correction = &mut self.corrections[kept];
+        preconditioner.apply(&self.basis[column], correction);
         if self.basis.len() == column + 1 {
             self.basis.push(huge_pages::zeros(problem.order()));
         }
         let (known, fresh) = self.basis.split_at_mut(column + 1);
         let w = &mut fresh[0];
-        problem.rows.product(&self.scratch, w);
+        problem.rows.product(correction, w);
         let mut projections = vec![0.0; column + 1];
         let [before, mut after] = orthogonalise(known, w, &mut projections);
         if after < CANCELLATION * before {
@@ -212,13 +227,19 @@ impl Gmres {
     }
 
     /// `x₀ + M⁻¹ V y` with the `y` of the present column. O(n j).
-    pub fn form_solution(&self, iterate: &Iterate) -> Vec<f64> {
+    pub fn form_solution(&mut self, iterate: &Iterate) -> Vec<f64> {
         let mut x = iterate.x.clone();
         let columns = self.triangle.len();
-        let Some(preconditioner) = self.preconditioner.as_ref().filter(|_| columns > 0) else {
+        let y = self.coefficients();
+        let Some(preconditioner) = self.preconditioner.as_mut().filter(|_| columns > 0) else {
             return x;
         };
-        let y = self.coefficients();
+        if self.blueprint.is_variable() {
+            for (coefficient, correction) in y.iter().zip(&self.corrections) {
+                kernel::add_scaled(&mut x, *coefficient, correction);
+            }
+            return x;
+        }
         let mut direction = vec![0.0; x.len()];
         for (coefficient, vector) in y.iter().zip(&self.basis) {
             kernel::add_scaled(&mut direction, *coefficient, vector);
@@ -251,7 +272,7 @@ impl Gmres {
     /// See [`Method::next_work`](super::Method::next_work).
     pub fn next_work(&self, problem: &Problem) -> Work {
         let Some(preconditioner) = &self.preconditioner else {
-            return Preconditioner::build_work(self.name, problem);
+            return self.blueprint.build_work(problem);
         };
         let column = self.triangle.len() as u64;
         let step = problem.product_work()
@@ -272,6 +293,11 @@ impl Gmres {
     /// See [`Method::is_set_up`](super::Method::is_set_up).
     pub fn is_set_up(&self) -> bool {
         self.preconditioner.is_some()
+    }
+
+    /// See [`Method::next_step_bytes`](super::Method::next_step_bytes).
+    pub fn next_step_bytes(&self, problem: &Problem) -> u64 {
+        if self.is_set_up() { 0 } else { self.blueprint.peak_bytes(problem) }
     }
 
     pub fn memory_bytes(&self) -> u64 {
@@ -308,7 +334,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::solver::amg::Symmetry;
     use crate::solver::gallery;
+    use crate::solver::options::PreconditionerName;
     use crate::solver::system::LinearSystem;
 
     /// The largest departure of `VᵀV` from the identity after `steps`.
@@ -324,7 +352,8 @@ mod tests {
         let r = system.rhs().to_vec();
         let norm = kernel::norm2(&r);
         let mut iterate = Iterate { x: vec![0.0; r.len()], r, norm, is_true: true };
-        let mut gmres = Gmres::new(PreconditionerName::None, steps + 1, u64::MAX);
+        let blueprint = Blueprint { name: PreconditionerName::None, symmetry: Symmetry::General };
+        let mut gmres = Gmres::new(blueprint, steps + 1, u64::MAX);
         (0..=steps).for_each(|_| drop(gmres.step(&problem, &mut iterate)));
         let basis = &gmres.basis[..=steps];
         let mut largest = 0.0_f64;

@@ -1,7 +1,9 @@
 //! `hybrid`: which methods to try on a system, in which order, and why. Owns the choice; the engine
 //! carries it out and moves on to the next candidate when one stalls, breaks down or is too dear.
 
-use crate::solver::analysis::{Analysis, Asymmetry, Definiteness, Diagonal, StructuralRank};
+use crate::solver::analysis::{
+    Analysis, Asymmetry, Definiteness, Diagonal, HMatrixProof, StructuralRank,
+};
 use crate::solver::method::direct::Shape;
 use crate::solver::method::{separator, with_preconditioner};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
@@ -17,7 +19,8 @@ pub(crate) struct Candidate {
     pub reason: String,
     /// What a factorisation may assume.
     pub shape: Shape,
-    /// `direct` gives way to the next candidate when it would take more operations than this.
+    /// `direct`, or a method with multigrid, gives way to the next candidate when it would take more
+    /// operations than this.
     pub flops_max: f64,
 }
 
@@ -33,6 +36,17 @@ const DENSE_ADVANTAGE: f64 = 12.0;
 
 /// The least that a factorisation is allowed, about a tenth of a second.
 const DIRECT_FLOPS_FREE: f64 = 5e8;
+
+/// Below this order a factorisation takes milliseconds, and multigrid saves none.
+const MULTIGRID_ORDER_MIN: usize = 2_000;
+
+/// Operations a row that a factorisation may take before multigrid is quicker, which takes about as long
+/// as ordering and factorising a narrow graph do.
+const NARROW_FLOPS_PER_ROW: f64 = 1_000.0;
+
+/// Iterations with multigrid that are worth their time: what takes more had better be factorised, or
+/// iterated with an incomplete factor.
+const MULTIGRID_ITERATIONS_MAX: f64 = 200.0;
 
 /// The candidates for a system and its options, in the order in which they are tried. Never empty.
 ///
@@ -106,8 +120,14 @@ fn portfolio(analysis: &Analysis, rows: Rows) -> Vec<Candidate> {
     };
     let (none, jacobi) = (PreconditionerName::None, PreconditionerName::Jacobi);
     let (free, any) = (direct_flops_max(analysis), f64::INFINITY);
+    let wide = || is_wide(analysis, rows);
+    let multigrid = (!comfortable && suits_multigrid(analysis) && wide()).then(|| {
+        let method = if spd_possible { MethodName::Cg } else { MethodName::Bicgstab };
+        let flops_max = MULTIGRID_ITERATIONS_MAX * 20.0 * analysis.nonzeros as f64;
+        add(method, PreconditionerName::Amg, MULTIGRID_REASON, flops_max)
+    });
     let last = add(MethodName::Direct, none, "what is left is to factorise at any cost", any);
-    let mut list = vec![];
+    let mut list = Vec::from_iter(multigrid);
     if comfortable {
         let reason = format!(
             "strictly diagonally dominant with a relative margin of {gap:.3}, so few iterations suffice"
@@ -131,6 +151,26 @@ fn portfolio(analysis: &Analysis, rows: Rows) -> Vec<Candidate> {
     list.push(add(MethodName::Gmres, ilu, "its residual never grows", any));
     list.push(last);
     list
+}
+
+const MULTIGRID_REASON: &str = "an M-matrix that is hardly dominant, on a graph too wide to factorise quickly, so multigrid needs fewest operations";
+
+/// Whether multigrid is made for the matrix: nothing positive off a positive diagonal, and dominant at
+/// least weakly, so that what varies little is what converges slowly.
+fn suits_multigrid(analysis: &Analysis) -> bool {
+    let is_h_matrix = analysis.h_matrix.or(analysis.h_matrix_up_to_rounding);
+    analysis.order >= MULTIGRID_ORDER_MIN
+        && analysis.signs.z_matrix
+        && analysis.diagonal.smallest > 0.0
+        && is_h_matrix.is_some_and(HMatrixProof::bounds_growth)
+}
+
+/// Whether a factorisation would take more than a narrow graph's. Grids in two dimensions are wide from
+/// some 30,000 cells on, in three from a few thousand, trees and chains never.
+fn is_wide(analysis: &Analysis, rows: Rows) -> bool {
+    let flops = NARROW_FLOPS_PER_ROW * analysis.order as f64;
+    let width_max = (3.0 * flops / FRONTS).cbrt();
+    separator::quick_front(rows, width_max as usize + 1) as f64 > width_max
 }
 
 /// What converges for certain, however slowly: it comes last, where no factor fits in memory.
@@ -240,6 +280,7 @@ fn suitable_preconditioner(
         PreconditionerName::None => "as asked",
         PreconditionerName::Jacobi => "strict dominance makes the diagonal a good preconditioner",
         PreconditionerName::Ilu => "without strict dominance the diagonal alone helps little",
+        PreconditionerName::Amg => "as asked",
     };
     (name, reason.to_owned())
 }
@@ -306,7 +347,8 @@ pub(crate) fn certain(analysis: &Analysis, candidate: &Candidate, options: &Solv
         MethodName::GaussSeidel => {
             definite || (analysis.h_matrix.is_some() && damping(options) <= 1.0)
         }
-        MethodName::Cg => definite,
+        // Multigrid is only as good as its hierarchy.
+        MethodName::Cg => definite && candidate.preconditioner != PreconditionerName::Amg,
         MethodName::Bicgstab | MethodName::Gmres | MethodName::Direct | MethodName::Hybrid => false,
     }
 }
@@ -334,6 +376,25 @@ mod tests {
             assert!(certain(&Analysis::of(&system), &found, &options));
             assert_eq!(damping(&options), 1.0);
         }
+    }
+
+    fn first(system: &LinearSystem) -> (MethodName, PreconditionerName) {
+        let analysis = Analysis::of(system);
+        let all = candidates(&analysis, system.rows(), &SolveOptions::default()).unwrap();
+        (all[0].method, all[0].preconditioner)
+    }
+
+    #[test]
+    fn multigrid_is_for_wide_graphs_that_are_hardly_dominant() {
+        let (direct, none) = (MethodName::Direct, PreconditionerName::None);
+        let amg = PreconditionerName::Amg;
+        assert_eq!(first(&gallery::poisson_2d(100, 1).unwrap()), (direct, none));
+        assert_eq!(first(&gallery::poisson_2d(300, 1).unwrap()), (MethodName::Cg, amg));
+        assert_eq!(first(&gallery::poisson_3d(20, 1).unwrap()), (MethodName::Cg, amg));
+        let wind = gallery::convection_diffusion(300, 50.0, 1).unwrap();
+        assert_eq!(first(&wind), (MethodName::Bicgstab, amg));
+        let dominant = gallery::diagonally_dominant(20_000, 100_000, 3).unwrap();
+        assert_ne!(first(&dominant).1, amg);
     }
 
     #[test]

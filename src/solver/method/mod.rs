@@ -9,16 +9,19 @@ mod gauss_seidel;
 mod gmres;
 pub(crate) mod hybrid;
 mod jacobi;
+mod pace;
 pub(crate) mod separator;
 mod stoppable;
 
+use crate::solver::amg::Symmetry;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use crate::solver::outcome::Work;
+use crate::solver::preconditioner::Blueprint;
 
 use self::bicgstab::Bicgstab;
 use self::cg::Cg;
-use self::direct::Direct;
+use self::direct::{Direct, Shape};
 use self::gauss_seidel::GaussSeidel;
 use self::gmres::Gmres;
 use self::hybrid::Candidate;
@@ -38,16 +41,16 @@ pub(crate) enum Method {
 impl Method {
     /// The method a candidate names. O(1): vectors are allocated by the first step.
     pub fn of(candidate: &Candidate, options: &SolveOptions) -> Self {
-        let preconditioner = candidate.preconditioner;
+        let blueprint = blueprint(candidate);
         match candidate.method {
             MethodName::Jacobi => Self::Jacobi(Jacobi::new(hybrid::damping(options))),
             MethodName::GaussSeidel => {
                 Self::GaussSeidel(GaussSeidel::new(hybrid::damping(options), options.sweep))
             }
-            MethodName::Cg => Self::Cg(Cg::new(preconditioner)),
-            MethodName::Bicgstab => Self::Bicgstab(Bicgstab::new(preconditioner)),
+            MethodName::Cg => Self::Cg(Cg::new(blueprint, candidate.flops_max)),
+            MethodName::Bicgstab => Self::Bicgstab(Bicgstab::new(blueprint, candidate.flops_max)),
             MethodName::Gmres => {
-                Self::Gmres(Gmres::new(preconditioner, options.restart, options.memory_bytes_max))
+                Self::Gmres(Gmres::new(blueprint, options.restart, options.memory_bytes_max))
             }
             MethodName::Direct | MethodName::Hybrid => Self::Direct(Box::new(Direct::new(
                 candidate.shape,
@@ -119,7 +122,7 @@ impl Method {
     }
 
     /// The current `x` where the method [holds it back](Self::holds_back).
-    pub fn form_solution(&self, iterate: &Iterate) -> Vec<f64> {
+    pub fn form_solution(&mut self, iterate: &Iterate) -> Vec<f64> {
         match self {
             Self::Gmres(method) => method.form_solution(iterate),
             Self::Jacobi(_)
@@ -176,15 +179,15 @@ impl Method {
         }
     }
 
-    /// What a factorisation that is next takes at its peak beyond [`memory_bytes`](Self::memory_bytes).
-    pub fn next_step_bytes(&self) -> u64 {
+    /// What a factorisation or a hierarchy that is next takes at its peak beyond
+    /// [`memory_bytes`](Self::memory_bytes).
+    pub fn next_step_bytes(&self, problem: &Problem) -> u64 {
         match self {
             Self::Direct(method) => method.next_step_bytes(),
-            Self::Jacobi(_)
-            | Self::GaussSeidel(_)
-            | Self::Cg(_)
-            | Self::Bicgstab(_)
-            | Self::Gmres(_) => 0,
+            Self::Cg(method) => method.next_step_bytes(problem),
+            Self::Bicgstab(method) => method.next_step_bytes(problem),
+            Self::Gmres(method) => method.next_step_bytes(problem),
+            Self::Jacobi(_) | Self::GaussSeidel(_) => 0,
         }
     }
 
@@ -201,6 +204,14 @@ impl Method {
     }
 }
 
+fn blueprint(candidate: &Candidate) -> Blueprint {
+    let symmetry = match candidate.shape {
+        Shape::SymmetricPositiveDiagonal | Shape::Symmetric => Symmetry::Symmetric,
+        Shape::General => Symmetry::General,
+    };
+    Blueprint { name: candidate.preconditioner, symmetry }
+}
+
 /// Names that [`PreconditionerName::None`] and the others have in reasons.
 pub(crate) fn with_preconditioner(
     method: MethodName,
@@ -208,7 +219,7 @@ pub(crate) fn with_preconditioner(
 ) -> String {
     match preconditioner {
         PreconditionerName::None => method.to_string(),
-        PreconditionerName::Jacobi | PreconditionerName::Ilu => {
+        PreconditionerName::Jacobi | PreconditionerName::Ilu | PreconditionerName::Amg => {
             format!("{method} with {preconditioner}")
         }
     }

@@ -191,7 +191,7 @@ fn options_out_of_range_are_all_named() {
     check(
         r#"{"matrix": [[1]], "vector": [1], "method": "conjugate", "type": "cost_update", "options": {
             "tolerance": 0, "max_iterations": 0, "damping": 2, "restart": 1001, "sweep": 1,
-            "preconditioner": "amg", "memory_bytes_max": 0, "time_budget_ms": 0, "x_partial_max": -1,
+            "preconditioner": "agm", "memory_bytes_max": 0, "time_budget_ms": 0, "x_partial_max": -1,
             "update_every": "often", "include_solution": "no", "flush_interval_ms": 1001}}"#,
         ProblemKind::InvalidRequest,
         &[

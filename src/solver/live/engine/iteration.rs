@@ -177,8 +177,9 @@ impl Iteration {
         self.method.next_work(&problem(live, live.rhs(), 1.0, limits, 0))
     }
 
-    pub fn next_step_bytes(&self) -> u64 {
-        self.method.next_step_bytes()
+    pub fn next_step_bytes(&self, live: &LiveSystem) -> u64 {
+        let limits = (&self.options, &self.unwanted);
+        self.method.next_step_bytes(&problem(live, live.rhs(), 1.0, limits, 0))
     }
 
     pub fn memory_bytes(&self) -> u64 {
