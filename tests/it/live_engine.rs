@@ -11,11 +11,11 @@ use weir::solver::analysis::Analysis;
 use weir::solver::engine::Engine;
 use weir::solver::gallery;
 use weir::solver::live::{
-    BoundKind, Change, CostDelta, EngineName, LiveEnd, LiveEngine, LiveStop, StatedBound,
+    BoundKind, Change, CostDelta, EditFault, EngineName, LiveEnd, LiveEngine, LiveStop, StatedBound,
 };
 use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs};
-use weir::solver::options::{MethodName, SolveOptions};
-use weir::solver::outcome::{Refusal, Step};
+use weir::solver::options::{MethodName, PreconditionerName, SolveOptions};
+use weir::solver::outcome::{Refusal, Step, StopReason};
 use weir::solver::system::LinearSystem;
 
 use crate::support::{Dense, dense_solution, system_of};
@@ -442,6 +442,107 @@ fn a_hub_that_blows_the_budget_of_a_push_falls_through() {
     let late: u64 = spent[20..].iter().sum();
     let nonzeros = live.nonzeros() as u64;
     assert!(late < 40 * 40 * nonzeros, "{late} entries of {nonzeros}");
+}
+
+#[test]
+fn a_matrix_that_turns_singular_ends_by_type_and_is_solved_when_it_is_mended() {
+    let mut draws = Draws::seeded(8);
+    for n in [12, 260] {
+        let system = dominant(n, &mut draws);
+        let mut model = Model::of(&system);
+        let (third, fourth) = (model.a[3].clone(), model.a[4].clone());
+        let mut live = of_method(system, MethodName::Hybrid);
+        let mut governor = Governor::default();
+        // Two equal rows with different right-hand sides, then a row of zeros.
+        for row in [third.clone(), vec![0.0; n]] {
+            let mut delta = CostDelta::default();
+            (0..n).for_each(|col| model.set_entry(&mut delta, 4, col, row[col]));
+            model.set_rhs(&mut delta, 3, 1.0);
+            model.set_rhs(&mut delta, 4, -1.0);
+            live.apply(&delta).unwrap();
+            let stop = settle(&mut live, &mut governor).expect("nothing solves it");
+            assert!(!stop.to_string().is_empty() && live.offers().is_empty());
+            assert!(live.copy_x().iter().all(|x| x.is_finite()));
+            assert_eq!(live.error_bound().kind, BoundKind::None);
+        }
+        let mut delta = CostDelta::default();
+        (0..n).for_each(|col| model.set_entry(&mut delta, 4, col, fourth[col]));
+        live.apply(&delta).unwrap();
+        assert_eq!(settle(&mut live, &mut governor), None, "n = {n}");
+        check_settled(&mut live, &model, 1e-8, "mended");
+    }
+}
+
+#[test]
+fn a_tolerance_below_rounding_ends_at_the_precision_limit() {
+    let mut draws = Draws::seeded(9);
+    let system = dominant(300, &mut draws);
+    let mut model = Model::of(&system);
+    let options = SolveOptions { tolerance: 1e-17, ..SolveOptions::default() };
+    let mut live = solved(system, options);
+    let mut governor = Governor::default();
+    let mut delta = CostDelta::default();
+    model.set_rhs(&mut delta, 7, 0.25);
+    live.apply(&delta).unwrap();
+    let stop = settle(&mut live, &mut governor).expect("no state is so exact");
+    let is_limit = matches!(stop, LiveStop::Method(StopReason::PrecisionLimit { .. }));
+    assert!(is_limit || matches!(stop, LiveStop::Relaxation(_)), "{stop}");
+    assert!(live.measure() <= 1e-13 * live.rhs_norm(), "what can be reached is reached");
+    check_bound(&mut live, &model, "at the limit");
+}
+
+#[test]
+fn factors_and_preconditioners_that_wear_out_change_no_answer() {
+    for (method, preconditioner) in [
+        (MethodName::Direct, None),
+        (MethodName::Bicgstab, Some(PreconditionerName::Ilu)),
+        (MethodName::Gmres, Some(PreconditionerName::Jacobi)),
+        (MethodName::GaussSeidel, None),
+    ] {
+        let mut draws = Draws::seeded(10);
+        let system = dominant(150, &mut draws);
+        let mut model = Model::of(&system);
+        let mut live =
+            solved(system, SolveOptions { method, preconditioner, ..Default::default() });
+        for step in 0..120 {
+            let mut delta = CostDelta::default();
+            for _ in 0..8 {
+                // Rows grow with their diagonals, until nothing is left of what was factorised.
+                let (row, col) = (draws.below(150), draws.below(150));
+                let value = model.a[row][col] + if row == col { 0.0 } else { draws.number() };
+                let grown = model.a[row][row] + value.abs() + 0.1;
+                model.set_entry(&mut delta, row, col, if row == col { grown } else { value });
+                if row != col {
+                    model.set_entry(&mut delta, row, row, grown);
+                }
+            }
+            live.apply(&delta).unwrap();
+            let end = settle_by(&mut live, EngineName::Iteration, 20_000);
+            assert_eq!(end, LiveEnd::Settled, "{method}, step {step}");
+            check_settled(&mut live, &model, 1e-8, &format!("{method}, step {step}"));
+        }
+    }
+}
+
+#[test]
+fn growth_of_the_matrix_is_bounded() {
+    let mut draws = Draws::seeded(12);
+    let mut live = of_method(dominant(100, &mut draws), MethodName::Hybrid);
+    let entries_before = live.nonzeros();
+    let mut refused = None;
+    'all: for row in 0..100 {
+        for col in 0..100 {
+            let mut delta = CostDelta::default();
+            delta.edit_entry(row, col, Change::Add(1e-6), None);
+            if let Err(faults) = live.apply(&delta) {
+                refused = Some(faults[0].fault);
+                break 'all;
+            }
+        }
+    }
+    let most = 4 * entries_before + 64 * 100;
+    assert!(live.nonzeros() <= most);
+    assert_eq!(refused, Some(EditFault::TooManyEntries { entries_max: most }));
 }
 
 #[test]
