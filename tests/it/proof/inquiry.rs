@@ -251,3 +251,16 @@ fn zeros_one_row_and_singular_systems_are_told_apart() {
     let bad = InquiryOptions { failure: 1.0, ..options(accuracy) };
     assert!(Inquiry::open(one, bad, Patience::ENDLESS).is_err());
 }
+
+#[test]
+fn a_large_grid_without_a_small_factor_is_solved_and_proven_all_the_same() {
+    let system = gallery::poisson_2d(150, 3).unwrap();
+    let x = solve_directly(&system);
+    // Too little for a factor's path, enough for an iteration.
+    let few = InquiryOptions { memory_bytes_max: 6 << 20, ..options(Accuracy::Relative(1e-6)) };
+    let answer = ask(&system, &[11_175], few).remove(0);
+    assert_eq!((answer.method, answer.kind), (EntryMethod::Solve, BoundKind::Proven), "{answer:?}");
+    assert_eq!(answer.end, EntryEnd::Reached, "{answer:?}");
+    let error = (answer.value.unwrap() - x[11_175]).abs();
+    assert!(error <= answer.bound + 1e-9 * x[11_175].abs(), "{error:e}: {answer:?}");
+}

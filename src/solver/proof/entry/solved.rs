@@ -123,14 +123,16 @@ impl Solved {
         mut reasons: Vec<String>,
     ) -> Result<Self, InquiryFault> {
         let mut run = Run { left, patience, touched_entries: 0 };
-        let mut tolerance = ground.map_or(TOLERANCE, |ground| tolerance(system, ground, options));
+        // What few sweeps found is no measure elsewhere: a better witness is looked for.
+        let local = ground.filter(|ground| ground.class.is_local());
+        let mut tolerance = local.map_or(TOLERANCE, |ground| tolerance(system, ground, options));
         let solve_options = |tolerance| SolveOptions {
             tolerance,
             memory_bytes_max: options.memory_bytes_max,
             ..SolveOptions::default()
         };
         let mut guess = None;
-        let mut witness = ground.map(|ground| ground.witness.clone());
+        let mut witness = local.map(|ground| ground.witness.clone());
         for round in 1.. {
             let analysis = Analysis::of(system);
             let mut engine =
@@ -138,7 +140,8 @@ impl Solved {
             let end = run.drive(&mut engine);
             let x = engine.solution().to_vec();
             if witness.is_none() {
-                witness = run.search(system, options.memory_bytes_max);
+                let known = ground.map(|ground| ground.witness.clone());
+                witness = run.search(system, options.memory_bytes_max).or(known);
             }
             let is_known = matches!(end, RunEnd::Converged);
             if let (RunEnd::Stopped(reason), None) = (&end, &witness) {
