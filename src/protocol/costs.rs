@@ -2,6 +2,7 @@
 //! answered. What an edit means is the solver's (`solver::live`), when it counts is the session's.
 
 mod answer;
+mod edits;
 mod lines;
 mod receipt;
 mod update;

@@ -67,6 +67,8 @@ pub fn answer_lines(
         .content_type("application/x-ndjson")
         .insert_header(("cache-control", "no-store, no-transform"))
         .insert_header(("x-accel-buffering", "no"))
+        // A stream that we end makes its sender stop, too.
+        .force_close()
         .streaming(body)
 }
 

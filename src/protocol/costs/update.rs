@@ -2,13 +2,13 @@
 //! be made is decided where the system is.
 
 use crate::ids::{SessionId, UpdateKey, UpdateSource};
+use crate::protocol::costs::edits::{Edits, ignore};
 use crate::protocol::costs::{EDITS_MAX, NAME_BYTES_MAX, ReadUpdate, Receipt};
 use crate::protocol::frame::Warning;
 use crate::protocol::json::{Fault, Faults, JsonReader, Kind, Malformed};
-use crate::protocol::matrix::unknown_member;
 use crate::protocol::options::not_acted_on;
 use crate::protocol::problem::{Problem, ProblemKind};
-use crate::solver::live::{Change, CostDelta};
+use crate::solver::live::CostDelta;
 
 /// Members of an update that are read.
 const MEMBERS: [&str; 11] = [
@@ -24,15 +24,6 @@ const MEMBERS: [&str; 11] = [
     "propagation_depth",
     "computation_confidence",
 ];
-const DELTA_MEMBERS: [&str; 2] = ["indices", "values"];
-const RHS_MEMBERS: [&str; 3] = ["index", "old_value", "new_value"];
-const ENTRY_MEMBERS: [&str; 4] = ["row", "col", "old_value", "new_value"];
-
-/// Most warnings about one update.
-const WARNINGS_MAX: usize = 16;
-/// Rows and columns are numbered with 32 bits.
-const INDEX_MAX: u64 = u32::MAX as u64;
-
 /// A change of one session's costs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostUpdate {
@@ -74,22 +65,11 @@ struct Members {
     named: Option<SessionId>,
     session_seen: bool,
     node_seen: bool,
-    edits_seen: bool,
-    additions: Additions,
-    settings: Vec<(usize, f64, Option<f64>)>,
-    /// Settings of entries of `A`; the edits of `b` join them when all are there.
-    delta: CostDelta,
+    edits: Edits,
     node: Option<String>,
     sequence: Option<u64>,
     id: Option<String>,
     warnings: Vec<Warning>,
-}
-
-/// `delta_costs`: what is added to which entries of `b`.
-#[derive(Default)]
-struct Additions {
-    indices: Vec<u32>,
-    values: Vec<f64>,
 }
 
 impl Members {
@@ -105,18 +85,9 @@ impl Members {
                 }
             }
             "session_id" => self.read_session(reader)?,
-            "delta_costs" => {
-                self.edits_seen = true;
-                self.additions.read(reader, &mut self.warnings)?;
-            }
-            "rhs_updates" => {
-                self.edits_seen = true;
-                self.read_rhs_updates(reader)?;
-            }
-            "matrix_updates" => {
-                self.edits_seen = true;
-                self.read_matrix_updates(reader)?;
-            }
+            "delta_costs" => self.edits.read_additions(reader, &mut self.warnings)?,
+            "rhs_updates" => self.edits.read_rhs_updates(reader, &mut self.warnings)?,
+            "matrix_updates" => self.edits.read_matrix_updates(reader, &mut self.warnings)?,
             "source_node" => {
                 self.node_seen = true;
                 self.node = name_of(reader)?;
@@ -127,7 +98,7 @@ impl Members {
             "timestamp" if reader.peek()? == Kind::Number => drop(reader.number()?),
             "timestamp" => drop(reader.string("a time, as text or as a number")?),
             // Hops that it may still travel: a node alone has nobody to pass it on to.
-            "propagation_depth" => drop(reader.integer(0..=INDEX_MAX)?),
+            "propagation_depth" => drop(reader.integer(0..=u64::from(u32::MAX))?),
             "computation_confidence" => {
                 self.warnings.push(not_acted_on(reader));
                 let confidence = reader.number()?;
@@ -155,61 +126,6 @@ impl Members {
         Ok(())
     }
 
-    fn read_rhs_updates(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Malformed> {
-        let Self { settings, warnings, .. } = self;
-        edits(reader, |reader| {
-            let (mut index, mut old, mut new) = (None, None, None);
-            reader.object("an object with `index` and `new_value`", |reader, name| {
-                match name {
-                    "index" => index = reader.integer(0..=INDEX_MAX)?,
-                    "old_value" => old = optional_number(reader)?,
-                    "new_value" => new = reader.number()?,
-                    _ => ignore(warnings, reader, name, &RHS_MEMBERS)?,
-                }
-                Ok(())
-            })?;
-            match (index, new) {
-                (Some(index), Some(new)) => settings.push((index as usize, new, old)),
-                (index, new) => missing(
-                    reader,
-                    &[("index", index.is_none(), "a row"), ("new_value", new.is_none(), NUMBER)],
-                ),
-            }
-            Ok(())
-        })
-    }
-
-    fn read_matrix_updates(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Malformed> {
-        let Self { delta, warnings, .. } = self;
-        edits(reader, |reader| {
-            let (mut row, mut col, mut old, mut new) = (None, None, None, None);
-            reader.object("an object with `row`, `col` and `new_value`", |reader, name| {
-                match name {
-                    "row" => row = reader.integer(0..=INDEX_MAX)?,
-                    "col" => col = reader.integer(0..=INDEX_MAX)?,
-                    "old_value" => old = optional_number(reader)?,
-                    "new_value" => new = reader.number()?,
-                    _ => ignore(warnings, reader, name, &ENTRY_MEMBERS)?,
-                }
-                Ok(())
-            })?;
-            match (row, col, new) {
-                (Some(row), Some(col), Some(new)) => {
-                    delta.edit_entry(row as usize, col as usize, Change::Set(new), old);
-                }
-                (row, col, new) => missing(
-                    reader,
-                    &[
-                        ("row", row.is_none(), "a row"),
-                        ("col", col.is_none(), "a column"),
-                        ("new_value", new.is_none(), NUMBER),
-                    ],
-                ),
-            }
-            Ok(())
-        })
-    }
-
     /// What only the members together can show. `pointer` is the update's.
     fn check(&self, pointer: &str, faults: &mut Faults) {
         let mut fault = |member: &str, expected: &str, found: &str| {
@@ -222,7 +138,7 @@ impl Members {
         if !self.session_seen && self.in_address.is_none() {
             fault("/session_id", "the id of a session, here or in the address", "nothing");
         }
-        if !self.edits_seen {
+        if !self.edits.were_seen() {
             fault("", "`delta_costs`, `rhs_updates` or `matrix_updates`", "none of them");
         }
         let is_numbered = self.sequence.is_some() || self.id.is_some();
@@ -232,14 +148,14 @@ impl Members {
         if is_numbered && !self.node_seen {
             fault("/source_node", "who numbers its updates", "nothing");
         }
-        let edits = self.additions.indices.len() + self.settings.len() + self.delta.len();
+        let edits = self.edits.len();
         if edits > EDITS_MAX {
             fault("", &format!("at most {EDITS_MAX} edits"), &format!("{edits}"));
         }
     }
 
     fn into_update(self, pointer: String, faults: &Faults) -> ReadUpdate {
-        let Self { in_address, named, additions, settings, mut delta, node, .. } = self;
+        let Self { in_address, named, edits, node, .. } = self;
         let key = match (self.sequence, self.id) {
             (Some(sequence), _) => Some(UpdateKey::Sequence(sequence)),
             (None, id) => id.map(UpdateKey::Id),
@@ -249,123 +165,20 @@ impl Members {
             key: key.clone(),
             warnings: self.warnings,
             pointer,
-            additions: additions.indices.len(),
+            additions: edits.additions(),
         };
         let session = match in_address.or(named) {
             Some(session) if faults.is_empty() => session,
             _ => return Err((receipt, Problem::of_faults(ProblemKind::InvalidRequest, faults))),
         };
-        for (index, value) in additions.indices.into_iter().zip(additions.values) {
-            delta.edit_rhs(index as usize, Change::Add(value), None);
-        }
-        for (row, value, old_value) in settings {
-            delta.edit_rhs(row, Change::Set(value), old_value);
-        }
         let source = node.zip(key).map(|(node, key)| UpdateSource { node, key });
-        Ok(CostUpdate { session, delta, source, receipt })
-    }
-}
-
-impl Additions {
-    fn read(
-        &mut self,
-        reader: &mut JsonReader<'_>,
-        warnings: &mut Vec<Warning>,
-    ) -> Result<(), Malformed> {
-        let (mut indices, mut values) = (None, None);
-        let (mut indices_seen, mut values_seen) = (false, false);
-        let is_object =
-            reader.object("an object with `indices` and `values`", |reader, name| {
-                match name {
-                    "indices" => {
-                        indices_seen = true;
-                        indices = reader.indices()?;
-                    }
-                    "values" => {
-                        values_seen = true;
-                        values = reader.numbers()?;
-                    }
-                    _ => ignore(warnings, reader, name, &DELTA_MEMBERS)?,
-                }
-                Ok(())
-            })?;
-        if is_object {
-            missing(
-                reader,
-                &[
-                    ("indices", !indices_seen, "an array of rows"),
-                    ("values", !values_seen, "an array of numbers"),
-                ],
-            );
-        }
-        if let (Some(indices), Some(values)) = (&indices, &values)
-            && indices.len() != values.len()
-        {
-            let pointer = format!("{}/values", reader.pointer());
-            let expected = format!("{} numbers, one for each index", indices.len());
-            let found = format!("{} numbers", values.len());
-            reader.faults.push(Fault { pointer, expected, found });
-        }
-        self.indices = indices.unwrap_or_default();
-        self.values = values.unwrap_or_default();
-        Ok(())
-    }
-}
-
-const NUMBER: &str = "a number";
-
-/// Skips a member that nobody reads, with a warning for the first ones.
-fn ignore(
-    warnings: &mut Vec<Warning>,
-    reader: &mut JsonReader<'_>,
-    name: &str,
-    known: &[&'static str],
-) -> Result<(), Malformed> {
-    if warnings.len() < WARNINGS_MAX {
-        warnings.push(unknown_member(reader, name, known));
-    }
-    reader.skip()
-}
-
-/// Reads an array of edits; those beyond the limit are a fault.
-fn edits(
-    reader: &mut JsonReader<'_>,
-    mut edit: impl FnMut(&mut JsonReader<'_>) -> Result<(), Malformed>,
-) -> Result<(), Malformed> {
-    let mut surplus = 0_usize;
-    reader.array("an array of edits", |reader, index| {
-        if index < EDITS_MAX {
-            return edit(reader);
-        }
-        surplus += 1;
-        reader.skip()
-    })?;
-    if surplus > 0 {
-        reader.fault(format!("at most {EDITS_MAX} edits"), format!("{surplus} more"));
-    }
-    Ok(())
-}
-
-/// Notes those members that are missing: name, whether it is, what it should be. A member that was there
-/// and wrong has its fault already.
-fn missing(reader: &mut JsonReader<'_>, members: &[(&str, bool, &str)]) {
-    for (name, _, expected) in members.iter().filter(|(_, is_missing, _)| *is_missing) {
-        let pointer = format!("{}/{name}", reader.pointer());
-        if reader.faults.list().iter().any(|fault| fault.pointer == pointer) {
-            continue;
-        }
-        let (expected, found) = ((*expected).to_owned(), "nothing".to_owned());
-        reader.faults.push(Fault { pointer, expected, found });
+        Ok(CostUpdate { session, delta: edits.into_delta(), source, receipt })
     }
 }
 
 /// A string in words, for a fault; a long one is cut.
 fn quoted(text: &str) -> String {
     format!("the string \"{}\"", text.chars().take(40).collect::<String>())
-}
-
-fn optional_number(reader: &mut JsonReader<'_>) -> Result<Option<f64>, Malformed> {
-    if reader.null()? { Ok(None) } else { reader.number() }
 }
 
 /// Reads a name that is kept as long as the session lives.
@@ -384,7 +197,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::protocol::costs::edits::WARNINGS_MAX;
     use crate::protocol::costs::read_line;
+    use crate::solver::live::Change;
 
     fn session() -> SessionId {
         "4dbb51a1-2f0c-4d33-9a3f-0d2f6f2a7a11".parse().unwrap()

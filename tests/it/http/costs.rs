@@ -1,5 +1,8 @@
 //! Changes of costs over HTTP.
 
+mod live;
+mod storms;
+
 use std::process::Command;
 
 use serde_json::{Value, json};
