@@ -31,6 +31,8 @@ const READ_AT_ONCE_BYTES: usize = 32 << 10;
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// A client that takes no acknowledgement for this long is cut off.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// How long after our end of a stream its sender may go on.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long a batch waits for room in its session.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Things of which a stream is warned once each; of more it is not warned.
@@ -67,7 +69,7 @@ pub fn answer_lines(
         .content_type("application/x-ndjson")
         .insert_header(("cache-control", "no-store, no-transform"))
         .insert_header(("x-accel-buffering", "no"))
-        // A stream that we end makes its sender stop, too.
+        // Nothing follows a stream, whoever ends it.
         .force_close()
         .streaming(body)
 }
@@ -115,7 +117,21 @@ impl CostLines {
             let mut end = vec![];
             write_end(&mut end, self.tally, problem.as_ref());
             // A client that left before the end needs none.
-            let _ = self.send(end).await;
+            if self.send(end).await.is_ok() && !self.has_ended {
+                self.stop_sender();
+            }
+        }
+    }
+
+    /// Shuts the connection of a sender that goes on after the end, when it has had time to read why.
+    fn stop_sender(&mut self) {
+        drop(self.share.take());
+        if let Some(connection) = self.connection.take() {
+            let linger = self.shared.clock.sleep(LINGER);
+            actix_web::rt::spawn(async move {
+                linger.await;
+                connection.shut_down_if_unused();
+            });
         }
     }
 

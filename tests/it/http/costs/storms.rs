@@ -67,11 +67,14 @@ fn ten_thousand_lines_of_curl_are_acknowledged_in_their_order() {
         rest += &line(row, 0.001, number);
         judge.rhs[row] += 0.001;
     }
-    // curl reads answers while it sends.
-    sending.write_all(rest.as_bytes()).unwrap();
-    drop(sending);
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "curl's output is read while its input is written"
+    )]
+    let writer = std::thread::spawn(move || sending.write_all(rest.as_bytes()).unwrap());
     let answers: Vec<Value> =
         answers.map(|answer| serde_json::from_str(&answer.unwrap()).unwrap()).collect();
+    writer.join().unwrap();
     assert!(curl.wait().unwrap().success());
     assert_eq!(answers.len(), 10_000);
     for (answer, number) in answers.iter().zip(2..=10_000u64) {
