@@ -57,7 +57,7 @@ pub struct EntryChoice {
     pub reasons: Vec<String>,
 }
 
-const M_RELAXATION: f64 = 1.2;
+const M_RELAXATION: f64 = 1.3;
 
 /// Below this relative gap walks hardly end and pushes reach everything.
 const GAP_MIN: f64 = 1e-4;
