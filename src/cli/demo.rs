@@ -4,6 +4,7 @@
 mod client;
 mod curve;
 mod exhibits;
+mod live;
 mod screen;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -31,7 +32,7 @@ const TOLERANCE: f64 = 1e-8;
 /// Show what weir does, end to end over HTTP, in a few seconds
 ///
 /// Starts a server in this process on a free port, posts two real power grids and a Poisson problem to it,
-/// shows what it finds out and how it converges, recomputes every residual from the x in the stream, and
+/// keeps a grid solved while thousands of changes come in, shows what it finds out and how it converges, recomputes every residual from the x in the stream, and
 /// ends with exit code 0 only if everything held.
 #[derive(Debug, Args)]
 pub struct DemoArguments {
@@ -86,6 +87,7 @@ async fn demo(arguments: &DemoArguments) -> Result<(u32, u32), DemoError> {
     stage.grid(&IEEE_118).await?;
     stage.grid(&PEGASE_9241).await?;
     stage.refusal(&PEGASE_9241).await?;
+    stage.live(&PEGASE_9241, &base).await?;
     stage.poisson(usize::from(arguments.side)).await?;
     let (held, failed) = stage.screen.tally();
     stage.screen.title(&match failed {
@@ -161,6 +163,34 @@ impl Stage {
         self.screen.check(
             status == 422 && typed && detail.contains("positive definite"),
             "refused before the first iteration, with the reason and what to use instead",
+        );
+        Ok(())
+    }
+
+    /// The grid kept solved while its injections change.
+    async fn live(&mut self, grid: &Grid, base: &str) -> Result<(), DemoError> {
+        self.screen.title(&format!("The same grid, live: {} changes", grouped(live::CHANGES)));
+        let answer = live::follow(&self.clock, base, grid).await?;
+        self.screen.line(
+            "answer",
+            &format!(
+                "each acknowledged with the version from which it counts, {} in all: {} a second",
+                seconds(answer.took),
+                grouped((live::CHANGES as f64 / answer.took.as_secs_f64()) as usize)
+            ),
+        );
+        self.screen.check(
+            answer.accepted == live::CHANGES as u64 && answer.version == answer.accepted,
+            &format!("{} accepted, each once", grouped(answer.accepted as usize)),
+        );
+        let found = exhibits::relative_residual(&answer.system, &answer.x);
+        self.screen.check(
+            answer.converged && found <= TOLERANCE,
+            &format!(
+                "‖b − A x‖ / ‖b‖ = {found:.1e} with the b of version {}, computed again; solved {} after the last acknowledgement",
+                grouped(answer.version as usize),
+                seconds(answer.caught_up)
+            ),
         );
         Ok(())
     }

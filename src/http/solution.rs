@@ -15,6 +15,7 @@ use crate::http::server::Shared;
 use crate::http::sessions::{query_pairs, session_of};
 use crate::ids::SessionId;
 use crate::protocol::json::{Fault, Faults, JsonObject, write_f64, write_u64};
+use crate::protocol::ndjson::write_bound;
 use crate::protocol::problem::{Problem, ProblemKind};
 
 /// Entries rendered at a time: 64 KiB in binary, about 150 KiB in JSON.
@@ -78,6 +79,9 @@ fn json(
         .number("relative_residual", state.relative_residual)
         .flag("converged", state.converged)
         .integer("unknowns", state.x.len() as u64);
+    if let Some(bound) = &state.error_bound {
+        write_bound(&mut object, bound);
+    }
     if let Some(indices) = indices {
         object.array("indices", indices, |out, index| write_u64(out, u64::from(index)));
     }

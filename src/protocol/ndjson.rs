@@ -193,7 +193,7 @@ fn write_live(object: &mut JsonObject<'_>, live: &LiveUpdate) {
 
 /// What is known of `x* − x`: the absolute bound holds for every entry, the relative one against the
 /// largest.
-fn write_bound(object: &mut JsonObject<'_>, bound: &StatedBound) {
+pub fn write_bound(object: &mut JsonObject<'_>, bound: &StatedBound) {
     let StatedBound { kind, absolute, relative } = bound;
     object.object("error_bound", |object| {
         object.text("kind", kind.as_str());

@@ -28,7 +28,7 @@ fn the_demo_runs_to_its_end_and_every_claim_holds() {
         "9,240 unknowns, 37,644 entries, symmetric, INDEFINITE",
         "cg cannot solve it",
         "422",
-        "All 5 claims held",
+        "All 7 claims held",
         "curl -N -F matrix=@scenarios/systems/case9241pegase.mtx",
         "┤",
     ] {

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::runtime::clock::Clock;
 
+/// Longest answer that is read whole.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
 /// What went wrong between the demo and its own server.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -45,6 +48,50 @@ pub struct Streamed {
     pub first_line: Duration,
     /// From the request to the last line.
     pub took: Duration,
+}
+
+/// An answer of one piece.
+pub struct Whole {
+    pub status: u16,
+    /// Where the thing that was made can be found.
+    pub location: String,
+    pub text: Vec<u8>,
+}
+
+/// Posts `body` to `url`, or gets what is there if there is none, and reads the whole answer.
+pub async fn ask(url: &str, body: Option<(&str, Vec<u8>)>) -> Result<Whole, ClientError> {
+    let client = awc::Client::builder().timeout(Duration::from_secs(60)).finish();
+    let sent = match body {
+        Some((content_type, body)) => {
+            client.post(url).insert_header(("content-type", content_type)).send_body(body)
+        }
+        None => client.get(url).send(),
+    };
+    let mut response = sent.await.map_err(|error| ClientError::Request(error.to_string()))?;
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+    let (status, location) = (response.status().as_u16(), location.unwrap_or("").to_owned());
+    let text = response.body().limit(ANSWER_BYTES_MAX).await;
+    let text = text.map_err(|error| ClientError::Broken(error.to_string()))?.to_vec();
+    Ok(Whole { status, location, text })
+}
+
+impl Whole {
+    /// The answer as JSON.
+    pub fn json(&self) -> Result<Value, ClientError> {
+        serde_json::from_slice(&self.text)
+            .map_err(|source| ClientError::NotJson { line: 1, source })
+    }
+
+    /// The lines of the answer as JSON.
+    pub fn lines(&self) -> Result<Vec<Value>, ClientError> {
+        let lines = self.text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines
+            .zip(1..)
+            .map(|(text, line)| {
+                serde_json::from_slice(text).map_err(|source| ClientError::NotJson { line, source })
+            })
+            .collect()
+    }
 }
 
 /// Posts `body` to `url` and shows every frame to `watch` as it arrives.
@@ -119,7 +166,7 @@ impl Streamed {
 }
 
 /// The numbers of an array; empty where any is missing.
-fn numbers(array: &Value) -> Vec<f64> {
+pub fn numbers(array: &Value) -> Vec<f64> {
     let items = array.as_array().map_or(&[][..], Vec::as_slice);
     items.iter().map(Value::as_f64).collect::<Option<_>>().unwrap_or_default()
 }
