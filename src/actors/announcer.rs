@@ -12,7 +12,8 @@ use crate::protocol::frame::{Frame, FrameBody};
 use crate::protocol::published::PublishedFrame;
 use crate::runtime::clock::{Clock, Moment};
 
-/// Facts kept for late listeners. Set-ups and method changes are few; this bounds them all the same.
+/// Facts kept for late listeners. A solve has few set-ups and method changes; a live session may have any
+/// number, and keeps the newest of them.
 const FACTS_MAX: usize = 256;
 
 /// The frames of one session and the listeners they go to.
@@ -115,8 +116,8 @@ impl Announcer {
                 system_version: self.system_version,
                 body,
             }));
-            if is_lasting && self.facts.len() < FACTS_MAX {
-                self.facts.push(Arc::clone(&published));
+            if is_lasting {
+                keep(&mut self.facts, Arc::clone(&published));
             }
             match &published.frame.body {
                 FrameBody::IterationUpdate(_) => self.last_update = Some(Arc::clone(&published)),
@@ -157,6 +158,19 @@ impl Listener {
     }
 }
 
+fn keep(facts: &mut Vec<Arc<PublishedFrame>>, fact: Arc<PublishedFrame>) {
+    if facts.len() >= FACTS_MAX {
+        let oldest = facts.iter().position(|fact| is_passing(&fact.frame.body));
+        facts.remove(oldest.unwrap_or(0));
+    }
+    facts.push(fact);
+}
+
+/// Whether it is of less use to a late listener the older it gets.
+fn is_passing(body: &FrameBody) -> bool {
+    matches!(body, FrameBody::Prepared(_) | FrameBody::MethodChanged(_) | FrameBody::Error(_))
+}
+
 /// Whether a late listener must learn of it.
 fn is_lasting(body: &FrameBody) -> bool {
     match body {
@@ -171,5 +185,51 @@ fn is_lasting(body: &FrameBody) -> bool {
         | FrameBody::CostsAccepted(_)
         | FrameBody::ConvergenceSignal(_)
         | FrameBody::Heartbeat(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::frame::{End, EndReason, Prepared};
+    use crate::protocol::timestamp::Timestamp;
+    use crate::solver::options::{MethodName, PreconditionerName};
+
+    fn fact(sequence: u64, body: FrameBody) -> Arc<PublishedFrame> {
+        Arc::new(PublishedFrame::new(Frame {
+            session_id: SessionId::from_random_bits(1),
+            sequence: FrameSequence(sequence),
+            timestamp: Timestamp::default(),
+            system_version: SystemVersion::default(),
+            body,
+        }))
+    }
+
+    #[test]
+    fn of_many_set_ups_the_newest_are_kept_beside_what_stays_true() {
+        let end = End {
+            reason: EndReason::Deleted,
+            detail: String::new(),
+            iterations: 0,
+            residual_norm: None,
+            relative_residual: None,
+            elapsed_ms: 0.0,
+            flops: 0,
+        };
+        let mut facts = vec![];
+        keep(&mut facts, fact(1, FrameBody::End(end)));
+        for sequence in 2..1_000 {
+            let prepared = FrameBody::Prepared(Prepared {
+                method: MethodName::Direct,
+                preconditioner: PreconditionerName::None,
+                description: String::new(),
+                preparation_time_ms: 0.0,
+                memory_usage_mb: 0.0,
+            });
+            keep(&mut facts, fact(sequence, prepared));
+        }
+        let numbers: Vec<u64> = facts.iter().map(|fact| fact.frame.sequence.0).collect();
+        let newest = 1_000 - (FACTS_MAX as u64 - 1);
+        assert!(numbers.into_iter().eq([1].into_iter().chain(newest..1_000)));
     }
 }
