@@ -37,7 +37,7 @@ for line in sys.stdin:
     if message.get("target", {}).get("name") == "cold_solve" and message.get("executable"):
         print(message["executable"])')
 
-if [ ! -f "$work/systems/e.mtx" ]; then
+if [ ! -f "$work/systems/g.mtx" ]; then
   "$bench" --write "$work/systems"
 fi
 "$work/venv/bin/python" benches/peers/race.py --weir "$bench" --systems "$work/systems" "${petsc[@]}" "$@"

@@ -40,15 +40,22 @@ RACES = [
     ("c", "cg jacobi", "cg jacobi", "cg jacobi"),
     ("c", "cg ilu", None, "cg icc"),
     ("c", "direct", "direct MMD_AT_PLUS_A", "preonly cholesky -pc_factor_mat_ordering_type nd"),
-    ("c", "hybrid", "direct MMD_AT_PLUS_A", "cg icc"),
+    ("c", "cg amg", None, "cg hypre -pc_hypre_type boomeramg"),
+    ("c", "cg amg", None, "cg gamg"),
+    ("c", "hybrid", "direct MMD_AT_PLUS_A", "cg hypre -pc_hypre_type boomeramg"),
     ("d", "cg jacobi", "cg jacobi", "cg jacobi"),
     ("d", "cg ilu", None, "cg icc"),
+    ("d", "cg amg", None, "cg hypre -pc_hypre_type boomeramg"),
+    ("d", "cg amg", None, "cg gamg"),
+    ("d", "hybrid", "cg jacobi", "cg hypre -pc_hypre_type boomeramg"),
     ("e", "direct", "direct MMD_AT_PLUS_A", "preonly lu -pc_factor_mat_ordering_type nd"),
     ("e", "direct", "direct COLAMD", "preonly lu -pc_factor_mat_ordering_type qmd"),
     ("e", "hybrid", "direct MMD_AT_PLUS_A", "preonly lu -pc_factor_mat_ordering_type nd"),
+    ("g", "bicgstab amg", None, "bcgs hypre -pc_hypre_type boomeramg"),
+    ("g", "hybrid", "bicgstab jacobi", "bcgs hypre -pc_hypre_type boomeramg"),
 ]
-REPEATS = {"a": 21, "b": 1, "c": 1, "d": 1, "e": 21}
-ROUNDS = {"a": 5, "b": 3, "c": 1, "d": 3, "e": 5}
+REPEATS = {"a": 21, "b": 1, "c": 1, "d": 1, "e": 21, "g": 3}
+ROUNDS = {"a": 5, "b": 3, "c": 1, "d": 3, "e": 5, "g": 3}
 
 
 def arrays_of(directory, letter):
