@@ -3,7 +3,6 @@
 
 mod announcer;
 pub mod frame_channel;
-pub mod live_solve;
 pub mod messages;
 pub mod node;
 mod outbound_queue;

@@ -1,11 +1,13 @@
 //! The travelling part of a session: its engine, and what decides which of the engine's states are
 //! announced. One owned value that moves between a session and a worker.
 
+pub mod live;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::actors::live_solve::{Accepted, Drain, LiveSolve, Next, Worked};
 use crate::actors::messages::{CostVerdict, SourcedDelta};
+use crate::actors::solve::live::{Accepted, Drain, LiveSolve, Next, Worked};
 use crate::ids::SystemVersion;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
 use crate::policy::scheduling::{self, Lane};
