@@ -4,10 +4,12 @@
 mod batch;
 mod stream;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::{Either, select};
 
 use crate::http::body::{BodyKind, kind_of};
 use crate::http::costs::batch::Batch;
@@ -98,11 +100,11 @@ async fn answer(
 /// Tells before a stream begins that its session takes no changes, by sending it none. A session that is in
 /// a long step is not waited for: its refusals come at once.
 async fn refuse_closed(shared: &Shared, session: SessionId) -> Result<(), Problem> {
-    let wait = shared.clock.sleep(PROBE_LIMIT);
-    tokio::select! {
-        biased;
-        probed = shared.node.apply_costs(session, vec![]) => Ok(probed.map(drop)?),
-        () = wait => Ok(()),
+    let asked = pin!(shared.node.apply_costs(session, vec![]));
+    let wait = pin!(shared.clock.sleep(PROBE_LIMIT));
+    match select(asked, wait).await {
+        Either::Left((answer, _)) => Ok(answer.map(drop)?),
+        Either::Right(_) => Ok(()),
     }
 }
 

@@ -30,7 +30,20 @@ const WARNED_MAX: usize = 1 << 10;
 pub const NAME_BYTES_MAX: usize = 128;
 
 /// An update that can be asked for, or why it cannot.
-pub type ReadUpdate = Result<CostUpdate, (Receipt, Problem)>;
+pub type ReadUpdate = Result<CostUpdate, Box<Unreadable>>;
+
+/// An update that cannot be asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unreadable {
+    pub receipt: Receipt,
+    pub problem: Problem,
+}
+
+impl Unreadable {
+    pub fn boxed(receipt: Receipt, problem: Problem) -> Box<Self> {
+        Box::new(Self { receipt, problem })
+    }
+}
 
 /// A whole body.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +62,7 @@ pub fn read_body(body: &[u8], session: Option<SessionId>) -> Result<CostBody, Pr
     if reader.peek()? != Kind::Array {
         let read = CostUpdate::read(&mut reader, session)?;
         reader.finish()?;
-        return read.map(CostBody::One).map_err(|(_, problem)| problem);
+        return read.map(CostBody::One).map_err(|unreadable| unreadable.problem);
     }
     let mut array = Array::default();
     reader.array("an update or an array of updates", |reader, _| array.read(reader, session))?;
@@ -125,7 +138,7 @@ impl Array {
 /// # Errors
 /// What is kept of the line, and every fault found.
 pub fn read_line(line: &[u8], session: Option<SessionId>) -> ReadUpdate {
-    let unreadable = |problem| (Receipt::default(), problem);
+    let unreadable = |problem| Unreadable::boxed(Receipt::default(), problem);
     let mut reader = JsonReader::new(text_of(line).map_err(unreadable)?, "");
     let read = CostUpdate::read(&mut reader, session).map_err(|fault| unreadable(fault.into()))?;
     reader.finish().map_err(|fault| unreadable(fault.into()))?;
@@ -157,7 +170,7 @@ mod tests {
         let read = updates(&format!("[{edit}, {wrong}, 7, {edit}]"));
         assert!(read[0].is_ok() && read[3].is_ok());
         let pointers = |read: &ReadUpdate| -> Vec<String> {
-            let errors = &read.as_ref().unwrap_err().1.errors;
+            let errors = &read.as_ref().unwrap_err().problem.errors;
             errors.iter().map(|entry| entry.pointer.clone()).collect()
         };
         assert_eq!(pointers(&read[1]), ["/1/delta_costs/indices/1", "/1/delta_costs/values"]);

@@ -6,7 +6,7 @@
 use weir::ids::SessionId;
 use weir::protocol::costs::{
     CostAnswer, CostBody, CostUpdate, EDITS_MAX, Line, LineBuffer, NAME_BYTES_MAX, ReadUpdate,
-    read_body, read_line, write_answer, write_answers,
+    Unreadable, read_body, read_line, write_answer, write_answers,
 };
 use weir::protocol::options::RequestOptions;
 use weir::protocol::problem::Problem;
@@ -136,7 +136,8 @@ fn answered(read: ReadUpdate) -> (weir::protocol::costs::Receipt, CostAnswer) {
             assert_sound(&update);
             (update.receipt, CostAnswer::Accepted(weir::ids::SystemVersion(1)))
         }
-        Err((receipt, problem)) => {
+        Err(unreadable) => {
+            let Unreadable { receipt, problem } = *unreadable;
             assert_explained(&problem);
             (receipt, CostAnswer::Refused(Box::new(problem)))
         }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::actors::messages::{CostVerdict, CostsUnavailable, SourcedDelta};
 use crate::actors::node::Node;
 use crate::ids::SessionId;
-use crate::protocol::costs::{CostAnswer, CostUpdate, ReadUpdate, Receipt};
+use crate::protocol::costs::{CostAnswer, CostUpdate, ReadUpdate, Receipt, Unreadable};
 use crate::protocol::problem::{Problem, ProblemKind};
 use crate::runtime::clock::Clock;
 
@@ -83,7 +83,8 @@ impl Batch {
                 self.groups[group].updates.push(SourcedDelta { delta, source });
                 (receipt, Fate::Asked { group })
             }
-            Err((receipt, problem)) => {
+            Err(unreadable) => {
+                let Unreadable { receipt, problem } = *unreadable;
                 self.weight += FAULT_WEIGHT * (1 + problem.errors.len());
                 (receipt, Fate::Refused(Box::new(problem)))
             }

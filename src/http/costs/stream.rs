@@ -4,13 +4,16 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::error::PayloadError;
 use actix_web::rt::task::JoinHandle;
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -20,8 +23,8 @@ use crate::http::costs::{Acknowledge, Addressed};
 use crate::http::intake::DECODED_IN_PLACE_BYTES;
 use crate::http::server::Shared;
 use crate::protocol::costs::{
-    CostAnswer, LINE_BYTES_MAX, Line, LineBuffer, ReadUpdate, Receipt, Tally, read_line,
-    write_answer, write_end,
+    CostAnswer, LINE_BYTES_MAX, Line, LineBuffer, ReadUpdate, Receipt, Tally, Unreadable,
+    read_line, write_answer, write_end,
 };
 use crate::protocol::problem::{Problem, ProblemKind};
 
@@ -104,6 +107,16 @@ struct CostLines {
 /// The client is gone, or takes nothing.
 struct Gone;
 
+/// What a stream waits for.
+enum Event {
+    /// The batch that was out has been worked in.
+    Applied(Applied),
+    /// A piece of the body, or its end.
+    Arrived(Option<Result<Bytes, PayloadError>>),
+    /// Nothing for a long time.
+    Idle,
+}
+
 /// A line that was cut from the stream.
 enum Cut {
     Read(ReadUpdate),
@@ -145,29 +158,46 @@ impl CostLines {
             if out.is_none() && self.has_ended {
                 return Ok(None);
             }
-            let may_read = !self.has_ended && self.gathered.has_room();
-            let idle = self.shared.clock.sleep(IDLE_LIMIT);
-            tokio::select! {
-                biased;
-                applied = when_there(&mut out) => {
+            match self.next_event(&mut out).await {
+                Event::Applied(applied) => {
                     out = None;
                     let closed = self.acknowledge(applied).await?;
                     if closed.is_some() && self.addressed.session.is_some() {
                         return Ok(closed);
                     }
                 }
-                piece = self.payload.next(), if may_read => {
+                Event::Arrived(piece) => {
                     if let Err(problem) = self.take(piece).await {
                         // What was gathered before it counts; what is out is answered.
                         return self.finish(out, problem).await;
                     }
                 }
-                () = idle, if out.is_none() => {
+                Event::Idle => {
                     let detail = format!("nothing arrived for {} s", IDLE_LIMIT.as_secs());
                     return Ok(Some(Problem::new(ProblemKind::BodyTimeout, detail)));
                 }
             }
         }
+    }
+
+    /// Waits for the batch that is out, and for the next piece where there is room for it.
+    async fn next_event(&mut self, out: &mut Option<LocalBoxFuture<'static, Applied>>) -> Event {
+        let may_read = !self.has_ended && self.gathered.has_room();
+        let mut idle = pin!(self.shared.clock.sleep(IDLE_LIMIT));
+        let payload = &mut self.payload;
+        poll_fn(|context| {
+            if let Some(Poll::Ready(applied)) = out.as_mut().map(|out| out.poll_unpin(context)) {
+                return Poll::Ready(Event::Applied(applied));
+            }
+            if may_read && let Poll::Ready(piece) = payload.poll_next_unpin(context) {
+                return Poll::Ready(Event::Arrived(piece));
+            }
+            if out.is_none() && idle.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Event::Idle);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn begin_batch(&mut self) -> LocalBoxFuture<'static, Applied> {
@@ -223,7 +253,7 @@ impl CostLines {
             let read = match line.text {
                 Some(text) if text.len() > DECODED_IN_PLACE_BYTES => Cut::Large(text.to_vec()),
                 Some(text) => Cut::Read(read_line(text, session)),
-                None => Cut::Read(Err((Receipt::default(), too_long()))),
+                None => Cut::Read(Err(Unreadable::boxed(Receipt::default(), too_long()))),
             };
             cut.push((line.number, read));
         };
@@ -275,11 +305,11 @@ impl CostLines {
         if text.is_empty() {
             return Ok(());
         }
-        let stalled = self.shared.clock.sleep(STALL_LIMIT);
-        tokio::select! {
-            biased;
-            sent = self.acknowledgements.send(Bytes::from(text)) => sent.map_err(|_| Gone),
-            () = stalled => {
+        let stalled = pin!(self.shared.clock.sleep(STALL_LIMIT));
+        let sending = pin!(self.acknowledgements.send(Bytes::from(text)));
+        match select(sending, stalled).await {
+            Either::Left((sent, _)) => sent.map_err(|_| Gone),
+            Either::Right(_) => {
                 drop(self.share.take());
                 if let Some(connection) = &self.connection {
                     connection.shut_down_if_unused();
@@ -287,14 +317,6 @@ impl CostLines {
                 Err(Gone)
             }
         }
-    }
-}
-
-/// The batch that is out when it has been worked in; never, where none is out.
-async fn when_there(out: &mut Option<LocalBoxFuture<'static, Applied>>) -> Applied {
-    match out {
-        Some(out) => out.await,
-        None => std::future::pending().await,
     }
 }
 

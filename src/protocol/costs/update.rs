@@ -3,7 +3,7 @@
 
 use crate::ids::{SessionId, UpdateKey, UpdateSource};
 use crate::protocol::costs::edits::{Edits, ignore};
-use crate::protocol::costs::{EDITS_MAX, NAME_BYTES_MAX, ReadUpdate, Receipt};
+use crate::protocol::costs::{EDITS_MAX, NAME_BYTES_MAX, ReadUpdate, Receipt, Unreadable};
 use crate::protocol::frame::Warning;
 use crate::protocol::json::{Fault, Faults, JsonReader, Kind, Malformed};
 use crate::protocol::options::not_acted_on;
@@ -169,7 +169,10 @@ impl Members {
         };
         let session = match in_address.or(named) {
             Some(session) if faults.is_empty() => session,
-            _ => return Err((receipt, Problem::of_faults(ProblemKind::InvalidRequest, faults))),
+            _ => {
+                let problem = Problem::of_faults(ProblemKind::InvalidRequest, faults);
+                return Err(Unreadable::boxed(receipt, problem));
+            }
         };
         let source = node.zip(key).map(|(node, key)| UpdateSource { node, key });
         Ok(CostUpdate { session, delta: edits.into_delta(), source, receipt })
@@ -228,7 +231,7 @@ mod tests {
 
     /// Reads `text` for the session of the address; pairs of pointer and what was expected.
     fn faults(text: &str) -> Vec<(String, String)> {
-        let (_, problem) = read_line(text.as_bytes(), Some(session())).unwrap_err();
+        let problem = read_line(text.as_bytes(), Some(session())).unwrap_err().problem;
         let entry = |entry: &crate::protocol::problem::ProblemEntry| {
             (entry.pointer.clone(), entry.expected.clone().unwrap_or_default())
         };
@@ -310,9 +313,9 @@ mod tests {
             let pointers: Vec<&str> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
             assert_eq!(pointers, expected, "{text}: {found:?}");
         }
-        let (_, problem) = read_line(br#"{"matrix_updates": []}"#, None).unwrap_err();
+        let problem = read_line(br#"{"matrix_updates": []}"#, None).unwrap_err().problem;
         assert_eq!(problem.errors[0].pointer, "/session_id");
-        let (_, problem) = read_line(b"{\xff}", None).unwrap_err();
+        let problem = read_line(b"{\xff}", None).unwrap_err().problem;
         assert_eq!(problem.kind, ProblemKind::MalformedBody);
     }
 

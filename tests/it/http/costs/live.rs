@@ -110,7 +110,9 @@ fn the_plans_update_counts_from_the_version_that_it_is_told() {
     let (mut rows, mut cols, mut values) = ((0..order).collect::<Vec<_>>(), vec![], vec![]);
     cols.extend(0..order);
     values.extend(vec![10.0; order]);
-    (rows.push(100), cols.push(205), values.push(1.5));
+    rows.push(100);
+    cols.push(205);
+    values.push(1.5);
     let data = json!({"values": values, "row_indices": rows, "col_indices": cols});
     let body = json!({
         "matrix": {"rows": order, "cols": order, "data": data},
