@@ -47,7 +47,7 @@ fn ten_thousand_lines_of_curl_are_acknowledged_in_their_order() {
     let mut judge = Judge::of(&system);
     let session = open(&server, &system);
     let mut curl = Command::new("curl")
-        .args(["--silent", "--show-error", "--no-buffer", "-T", "-", "-X", "POST"])
+        .args(["--silent", "--show-error", "--no-buffer", "-T", ".", "-X", "POST"])
         .args(["-H", "content-type: application/x-ndjson", &server.url(&costs_path(&session))])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -55,7 +55,7 @@ fn ten_thousand_lines_of_curl_are_acknowledged_in_their_order() {
         .expect("curl is installed");
     let mut sending = curl.stdin.take().unwrap();
     let mut answers = BufReader::new(curl.stdout.take().unwrap()).lines();
-    // The first is answered while the request stays open.
+    // The first is answered while the request stays open: `-T .` reads answers while it waits for input.
     sending.write_all(line(0, 1.0, 1).as_bytes()).unwrap();
     sending.flush().unwrap();
     let first: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
