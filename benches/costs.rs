@@ -280,7 +280,7 @@ fn storm(clock: &Clock, address: SocketAddr, letter: &str, rate: Option<u64>, se
         "    {}",
         exchange(address, &format!("GET /api/v1/sessions/{id}/solution?indices=0"), b"")
             .lines()
-            .last()
+            .rfind(|line| line.starts_with('{'))
             .unwrap_or_default()
     );
     exchange(address, &format!("DELETE /api/v1/sessions/{id}"), b"");
