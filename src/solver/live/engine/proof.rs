@@ -2,6 +2,7 @@
 //! licence of relaxation that it founds, and the error bound that follows from it and the residual.
 
 use crate::solver::analysis::{Analysis, DominanceKind};
+use crate::solver::assembly;
 use crate::solver::live::engine::report::StatedBound;
 use crate::solver::live::licence::{Ground, Licence};
 use crate::solver::live::state::{EntryChange, LiveSystem};
@@ -12,6 +13,9 @@ use crate::solver::system::Rows;
 /// A search that found nothing is not repeated before so many entries have changed; twice as many
 /// after each further one.
 const RETRY_MIN: u64 = 16;
+
+/// Passes over `A` that mending a witness may take before another is searched for.
+const MENDING_PASSES: u64 = 8;
 
 /// Up to this order the bound is always taken over all rows.
 const EXACT_ORDER_MAX: usize = 1 << 15;
@@ -91,8 +95,13 @@ impl Proof {
         }
     }
 
-    /// Searches a witness of `rows`, which are all of `A`.
+    /// Searches a witness of `rows`, which are all of `A`: mends the one that has sunk where that takes
+    /// little.
     pub fn search(&mut self, rows: Rows) -> Preparation {
+        if let Some(mended) = self.mended(rows) {
+            self.changed = 0;
+            return mended;
+        }
         let found = find(rows, self.limits);
         let work = self.search_work(rows);
         let changed = std::mem::take(&mut self.changed);
@@ -112,6 +121,26 @@ impl Proof {
             }
         };
         Preparation { description, work }
+    }
+
+    /// Raises `v` around the rows that have sunk, on a copy: a repair that fails leaves a `v` that is
+    /// larger for nothing.
+    fn mended(&mut self, rows: Rows) -> Option<Preparation> {
+        let held = self.held.as_ref()?;
+        let n = rows.count();
+        let entries = rows.values.len() as u64;
+        let columns = assembly::transposed(n, rows.pointers, rows.indices, rows.values);
+        let columns = columns.into_matrix(n, n);
+        let mut witness = held.witness.clone();
+        let from = witness.rows_to_repair();
+        let done = witness.repair(Rows::of(&columns), &from, MENDING_PASSES * entries).ok()?;
+        if !witness.holds() {
+            return None;
+        }
+        self.held = Some(Held::of(witness));
+        let nonzeros = 4 * entries + done.touched_entries;
+        let work = Work { nonzeros, flops: 2 * nonzeros };
+        Some(Preparation { description: format!("witness mended by {} pushes", done.pushes), work })
     }
 
     /// Allows relaxation of `A` as it is now. O(1), O(n) after a row sank and rose again.
@@ -221,4 +250,37 @@ impl Held {
 /// The maximum; infinite if one of the values is not a number.
 fn greatest(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |max: f64, value| max.max(if value.is_nan() { f64::INFINITY } else { value }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::solver::gallery;
+    use crate::solver::live::delta::{Change, CostDelta};
+    use crate::solver::live::state::Thresholds;
+
+    #[test]
+    fn a_row_that_sinks_is_mended_and_the_licence_comes_back() {
+        let system = gallery::diagonally_dominant(2_000, 10_000, 3).unwrap();
+        let analysis = Analysis::of(&system);
+        let mut proof = Proof::of(&analysis, system.rows(), SearchLimits::default());
+        let thresholds = Thresholds::Uniform(1e-8);
+        let mut live = LiveSystem::new(system, &[0.0; 2_000], thresholds, 20_000).unwrap();
+        assert!(proof.licence(live.matrix().version()).is_some());
+        let row = (0..2_000).find(|&row| live.matrix().row(row).count() > 3).unwrap();
+        let beside: f64 = live.matrix().row(row).map(|(_, value)| value.abs()).sum::<f64>()
+            - live.matrix().value(row, row).abs();
+        let mut delta = CostDelta::default();
+        delta.edit_entry(row, row, Change::Set(0.9 * beside), None);
+        let applied = live.apply(&delta).unwrap();
+        proof.entry_changed(&applied.entries[0]);
+        assert!(proof.licence(live.matrix().version()).is_none() && proof.is_worth_a_search());
+        let done = proof.search(live.matrix().stored_rows());
+        assert!(done.description.contains("mended"), "{}", done.description);
+        let licence = proof.licence(live.matrix().version()).expect("still an H-matrix");
+        let Ground::HMatrix { margin } = licence.ground() else { panic!("no witness") };
+        assert!(margin > 0.0);
+        let stated = proof.overall(&mut live, f64::INFINITY);
+        assert!(stated.absolute.is_finite() && stated.absolute > 0.0);
+    }
 }
