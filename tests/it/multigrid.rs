@@ -161,15 +161,14 @@ fn tridiagonal(n: usize, diagonal: f64, beside: f64) -> Dense {
 /// The five-point matrix less `shift` on its diagonal.
 fn shifted_grid(side: usize, shift: f64) -> LinearSystem {
     let n = side * side;
-    let mut dense = vec![vec![0.0; n]; n];
-    for node in 0..n {
-        dense[node][node] = 4.0 - shift;
-        let right = (node % side + 1 < side).then_some(node + 1);
-        for other in right.into_iter().chain((node + side < n).then_some(node + side)) {
-            dense[node][other] = -1.0;
-            dense[other][node] = -1.0;
-        }
-    }
+    let are_neighbours =
+        |i: usize, j: usize| i.abs_diff(j) == side || (i / side == j / side && i.abs_diff(j) == 1);
+    let entry = |i: usize, j: usize| match () {
+        () if i == j => 4.0 - shift,
+        () if are_neighbours(i, j) => -1.0,
+        () => 0.0,
+    };
+    let dense: Dense = (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect();
     system_of(&dense, noise(n))
 }
 

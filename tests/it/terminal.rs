@@ -90,7 +90,7 @@ fn in_a_pipe_there_is_no_bar() {
 fn the_demo_draws_its_curve_in_place_and_in_colour() {
     let (shown, code) = at_a_terminal("demo --side 150");
     assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.contains("All 5 claims held"), "{shown}");
+    assert!(shown.contains("All 7 claims held"), "{shown}");
     // Ten lines up and all below wiped, then drawn again.
     assert!(shown.contains("\x1b[10A\x1b[J"), "the curve is drawn again: {shown}");
     assert!(shown.contains("\x1b[36m") && shown.contains("\x1b[32m✓"), "{shown}");
