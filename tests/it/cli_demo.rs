@@ -73,7 +73,7 @@ fn a_demo_that_serves_stays_up_with_its_sessions_until_it_is_interrupted() {
     assert!(said.contains("All 7 claims held"), "{said}");
     assert!(get(address, "/").text().contains("<title>"), "the page is served");
     let status = get(address, "/api/v1/status").json();
-    assert_eq!(status["sessions"].as_array().map(Vec::len), Some(3), "what was shown: {status}");
+    assert_eq!(status["sessions"].as_array().map(Vec::len), Some(4), "what was shown: {status}");
     // The invitation's last line says how to end it; only then does it listen for that.
     assert!(lines.any(|line| line.contains("ctrl-c")));
 

@@ -259,6 +259,10 @@ enum Kind {
     Hubs,
 }
 
+fn largest(dense: &Dense) -> f64 {
+    dense.iter().flatten().fold(0.0, |largest, entry| entry.abs().max(largest))
+}
+
 /// The matrix and whether its solution is one that f64 can find.
 fn drawn() -> impl Strategy<Value = (Kind, Dense)> {
     use Kind::{Hubs, Indefinite, Jumps, MMatrix, Neumann, Wind};
@@ -340,6 +344,14 @@ proptest! {
             match (kind, code(&solved)) {
                 // What f64 leaves of a residual beside entries of 10⁷ may exceed the tolerance.
                 (Kind::Jumps, "precision_limit") => continue,
+                // A hierarchy in f32 does not see what is a millionth: a method may not get there,
+                // and says so; `hybrid` takes another.
+                (Kind::Jumps, found) if found != "converged" && largest(&dense) >= 1e6 => {
+                    prop_assert!(method != Hybrid, "{}", found);
+                    continue;
+                }
+                // Where coarsening would fill in, a method that was asked for says so.
+                (_, "unsuited_preconditioner") if method != Hybrid => continue,
                 (Kind::MMatrix | Kind::Jumps | Kind::Wind | Kind::Hubs, found) => {
                     prop_assert_eq!(found, "converged", "{:?}, {}", kind, method);
                 }
