@@ -64,10 +64,11 @@ fn a_reader_that_pauses_slows_nobody_and_misses_no_fact() {
     let other: Vec<Value> =
         post_json(server.address, "/api/v1/solve-stream", MENDED).frames().collect();
     assert_eq!(other.last().unwrap()["reason"], "converged");
-    await_status(&server, &session, long, |status| status["iteration"].as_u64() >= Some(6_000));
+    await_status(&server, &session, long, |status| status["iteration"].as_u64() >= Some(21_000));
     let grown = resident_bytes().saturating_sub(before);
-    // 5,000 updates are 150 MB as numbers and 300 MB as text; the queue may hold 3 MB of numbers.
-    assert!(grown < 32 << 20, "5,000 updates grew the process by {grown} bytes");
+    // 20,000 updates are 1 GB as numbers and 1.2 GB as text. The queue may hold 3 MB of numbers, two
+    // quanta 15 MB, and the allocator keeps some of what one thread took and another gave back.
+    assert!(grown < 192 << 20, "20,000 updates grew the process by {grown} bytes");
 
     let deleted = request(server.address, &format!("DELETE /api/v1/sessions/{session}"), &[], b"");
     assert_eq!(deleted.status, 204);
