@@ -288,7 +288,8 @@ impl Solve {
 
     /// Works `changes` into the system, then steps until the budget is spent, the engine has nothing
     /// more to do, the next step belongs into another lane, there is enough to announce, or nobody
-    /// wants it any more. Does at least one step, if there is one.
+    /// wants it any more. Does at least one step, if there is one and it is no long
+    /// one that the changes have brought into the short lane.
     pub fn run(
         &mut self,
         changes: Vec<SourcedDelta>,
@@ -300,8 +301,13 @@ impl Solve {
         if self.measured.is_none() {
             self.announce(None, stopwatch, &mut reports);
         }
-        let (verdicts, accepted) = self.accept(changes, stopwatch);
         let lane = self.lane();
+        let (verdicts, accepted) = self.accept(changes, stopwatch);
+        if (lane, self.lane()) == (Lane::Short, Lane::Heavy) {
+            // The changes ask for a long step, with which this worker must not be kept.
+            let took = stopwatch.elapsed();
+            return QuantumReport { verdicts, accepted, reports, outcome: None, took };
+        }
         let outcome = loop {
             let stepped = self.step(stopwatch, &mut reports);
             if let Stepped::Ended(outcome) = stepped {
