@@ -315,8 +315,9 @@ fn begun(system: LinearSystem) -> Engine {
 }
 
 /// `y = A x` against a triad `a = b + s c` over arrays of the same memory, both counted in bytes that
-/// must move: 12 for an entry, 4 for a row pointer, 8 for `x`, 16 for `y` (a store reads the line
-/// first); 32 for an element of the triad.
+/// must move for compressed rows: 12 for an entry, 4 for a row pointer, 8 for `x`, 16 for `y` (a store
+/// reads the line first); 32 for an element of the triad. Where rows repeat their stencil weir reads no
+/// indices and fewer bytes than that, so its rate may exceed the triad's.
 fn race_product(clock: &Clock, letter: &str, title: &str) {
     let engine = begun(system(letter));
     let system = engine.system();

@@ -179,7 +179,7 @@ impl Engine {
 
     /// Puts what every iteration streams through onto huge pages.
     fn settle_in_memory(&mut self) {
-        let Rows { pointers, indices, values } = self.system.rows();
+        let Rows { pointers, indices, values, .. } = self.system.rows();
         huge_pages::gather(pointers);
         huge_pages::gather(indices);
         huge_pages::gather(values);

@@ -24,4 +24,5 @@ mod method;
 mod preconditioner;
 mod residual;
 mod scaling;
+mod stencils;
 mod watch;

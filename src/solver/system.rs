@@ -2,6 +2,7 @@
 
 use crate::solver::assembly::{self, check_values, matrix_faults};
 use crate::solver::outcome::Work;
+use crate::solver::stencils::Stencils;
 
 /// Compressed rows with 32-bit indices: `A` is n by n, columns ascending within a row, no duplicates.
 pub type CsrMatrix = sprs::CsMatI<f64, u32>;
@@ -84,6 +85,8 @@ impl SystemMember {
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearSystem {
     matrix: CsrMatrix,
+    /// Where the rows of `matrix` repeat their shape.
+    stencils: Option<Stencils>,
     rhs: Vec<f64>,
 }
 
@@ -105,7 +108,7 @@ impl LinearSystem {
             all.append(&mut faults);
             return Err(all);
         }
-        Ok(Self { matrix: assembly::assemble(rows, cols, arrays)?, rhs })
+        Ok(Self::joined(assembly::assemble(rows, cols, arrays)?, rhs))
     }
 
     /// Joins a matrix with a right-hand side. Checks everything that the rest of the code relies on; a
@@ -121,7 +124,12 @@ impl LinearSystem {
             return Err(faults);
         }
         let matrix = if matrix.is_csr() { matrix } else { matrix.to_csr() };
-        Ok(Self { matrix, rhs })
+        Ok(Self::joined(matrix, rhs))
+    }
+
+    fn joined(matrix: CsrMatrix, rhs: Vec<f64>) -> Self {
+        let stencils = Stencils::of(matrix.indptr().into_raw_storage(), matrix.indices());
+        Self { matrix, stencils, rhs }
     }
 
     /// `A`, n by n.
@@ -136,7 +144,7 @@ impl LinearSystem {
 
     /// `A` as plain slices.
     pub fn rows(&self) -> Rows<'_> {
-        Rows::of(&self.matrix)
+        Rows { stencils: self.stencils.as_ref(), ..Rows::of(&self.matrix) }
     }
 
     /// `Aᵀ` in compressed rows, which is `A` in compressed columns. O(nnz).
@@ -168,7 +176,8 @@ impl LinearSystem {
 
     /// Bytes held by `A` and `b`.
     pub fn memory_bytes(&self) -> u64 {
-        (self.nonzeros() * 12 + self.order() * 12 + 4) as u64
+        let stencils = self.stencils.as_ref().map_or(0, Stencils::memory_bytes);
+        (self.nonzeros() * 12 + self.order() * 12 + 4) as u64 + stencils
     }
 }
 
@@ -179,17 +188,24 @@ pub struct Rows<'a> {
     pub pointers: &'a [u32],
     pub indices: &'a [u32],
     pub values: &'a [f64],
+    /// Where the rows repeat their shape; products then need no indices.
+    pub(in crate::solver) stencils: Option<&'a Stencils>,
 }
 
 impl<'a> Rows<'a> {
+    /// Rows of which nothing more is known than their arrays.
+    pub(in crate::solver) fn plain(
+        pointers: &'a [u32],
+        indices: &'a [u32],
+        values: &'a [f64],
+    ) -> Self {
+        Self { pointers, indices, values, stencils: None }
+    }
+
     /// The slices of a matrix stored by rows.
     pub fn of(matrix: &'a CsrMatrix) -> Self {
         assert!(matrix.is_csr(), "a matrix of a system is stored by rows");
-        Self {
-            pointers: matrix.indptr().into_raw_storage(),
-            indices: matrix.indices(),
-            values: matrix.data(),
-        }
+        Self::plain(matrix.indptr().into_raw_storage(), matrix.indices(), matrix.data())
     }
 
     pub fn count(&self) -> usize {

@@ -71,7 +71,7 @@ impl Walk<'_> {
     /// right of it asks for its own.
     #[inline(always)]
     fn read<const PREFETCHED: bool>(&mut self, row: usize) {
-        let Rows { pointers, indices, values } = self.rows;
+        let Rows { pointers, indices, values, .. } = self.rows;
         let end = pointers[row + 1] as usize;
         let mut at = self.lines[row].next as usize;
         while at < end && (indices[at] as usize) < row {

@@ -4,6 +4,7 @@
 use crate::solver::huge_pages;
 use crate::solver::live::delta::EditFault;
 use crate::solver::live::overlay::Overlay;
+use crate::solver::stencils::Stencils;
 use crate::solver::system::{CsrMatrix, Rows};
 
 /// The most entries a live matrix can hold: column ends share their word with a mark.
@@ -27,6 +28,8 @@ pub struct LiveMatrix {
     row_pointers: Vec<u32>,
     col_indices: Vec<u32>,
     row_values: Vec<f64>,
+    /// Where the stored rows repeat their shape.
+    stencils: Option<Stencils>,
     /// Where each entry of the rows is in the columns.
     column_slots: Vec<u32>,
     column_pointers: Vec<u32>,
@@ -72,6 +75,7 @@ impl LiveMatrix {
             row_pointers,
             col_indices,
             row_values,
+            stencils: None,
             column_slots: vec![],
             column_pointers: vec![],
             column_entries: vec![],
@@ -80,7 +84,7 @@ impl LiveMatrix {
             version: 0,
             entries_max,
         };
-        live.build_columns();
+        live.index_rows();
         Ok(live)
     }
 
@@ -165,7 +169,9 @@ impl LiveMatrix {
             + self.row_slots.capacity();
         let entries = self.column_entries.capacity() * size_of::<ColumnEntry>();
         let values = self.row_values.capacity() * size_of::<f64>();
+        let stencils = self.stencils.as_ref().map_or(0, Stencils::memory_bytes);
         (words * size_of::<u32>() + entries + values + self.overlay.memory_bytes()) as u64
+            + stencils
     }
 
     /// Whether the overlay has grown so far that merging it pays.
@@ -188,7 +194,7 @@ impl LiveMatrix {
         self.row_pointers = pointers;
         self.col_indices = indices;
         self.row_values = values;
-        self.build_columns();
+        self.index_rows();
     }
 
     pub(super) fn entries_max(&self) -> usize {
@@ -247,7 +253,9 @@ impl LiveMatrix {
     }
 
     pub(super) fn stored_rows(&self) -> Rows<'_> {
-        Rows { pointers: &self.row_pointers, indices: &self.col_indices, values: &self.row_values }
+        let stencils = self.stencils.as_ref();
+        let rows = Rows::plain(&self.row_pointers, &self.col_indices, &self.row_values);
+        Rows { stencils, ..rows }
     }
 
     pub(super) fn overlay(&self) -> &Overlay {
@@ -307,6 +315,12 @@ impl LiveMatrix {
             pointers.push(indices.len() as u32);
         }
         (pointers, indices, values)
+    }
+
+    /// What is kept beside the rows to find one's way in them.
+    fn index_rows(&mut self) {
+        self.stencils = Stencils::of(&self.row_pointers, &self.col_indices);
+        self.build_columns();
     }
 
     /// Columns and links from the rows.

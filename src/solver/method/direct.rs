@@ -165,7 +165,7 @@ impl Direct {
 
     fn order_general(&mut self, problem: &Problem) -> Advance {
         let n = problem.order();
-        let Rows { pointers, indices, values } = problem.rows;
+        let Rows { pointers, indices, values, .. } = problem.rows;
         let matrix = assembly::transposed(n, pointers, indices, values).into_matrix(n, n);
         let columns = pattern(Rows::of(&matrix));
         let Ok(symbolic) = factorize_symbolic_lu(columns, LuSymbolicParams::default()) else {

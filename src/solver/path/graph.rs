@@ -18,8 +18,7 @@ impl Graph {
     pub fn of(rows: Rows) -> Self {
         let n = rows.count();
         let turned = assembly::transposed(n, rows.pointers, rows.indices, rows.values);
-        let turned =
-            Rows { pointers: &turned.pointers, indices: &turned.indices, values: &turned.values };
+        let turned = Rows::plain(&turned.pointers, &turned.indices, &turned.values);
         let mut pointers = Vec::with_capacity(n + 1);
         let mut neighbours = Vec::with_capacity(rows.indices.len());
         pointers.push(0);
