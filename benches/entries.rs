@@ -26,7 +26,8 @@ use weir::solver::engine::Engine;
 use weir::solver::gallery;
 use weir::solver::options::{MethodName, SolveOptions};
 use weir::solver::proof::entry::{
-    Accuracy, EntryEstimate, EntryQuery, Known, Patience, PushSpace, bidirectional, push, walks,
+    Accuracy, EntryEstimate, EntryQuery, Known, Patience, PushSpace, Stored, bidirectional, push,
+    walks,
 };
 use weir::solver::proof::{ErrorBound, SearchLimits, Witness, find};
 use weir::solver::system::LinearSystem;
@@ -54,9 +55,11 @@ impl Prepared {
 
     fn query(&self, entry: usize, accuracy: f64, relaxation: f64) -> EntryQuery<'_> {
         EntryQuery {
-            rows: self.system.rows(),
+            source: Stored {
+                rows: self.system.rows(),
+                known: Known::Nothing { rhs: self.system.rhs() },
+            },
             witness: &self.witness,
-            known: Known::Nothing { rhs: self.system.rhs() },
             quotient: self.quotient,
             entry,
             accuracy: Accuracy::Absolute(accuracy),

@@ -11,6 +11,7 @@ use crate::actors::solve::{QuantumReport, Solve};
 use crate::ids::{SessionId, SubscriptionId, SystemVersion, UpdateSource, WorkerId};
 use crate::policy::admission::Overload;
 use crate::policy::scheduling::Lane;
+use crate::protocol::entries::EntriesOptions;
 use crate::protocol::frame::{EndReason, Warning};
 use crate::protocol::status::{NodeStatus, SessionStatus};
 use crate::protocol::stream_options::StreamOptions;
@@ -18,6 +19,7 @@ use crate::runtime::clock::Moment;
 use crate::runtime::event::ListenerLeft;
 use crate::solver::engine::Engine;
 use crate::solver::live::{CostDelta, DeltaFault, StatedBound};
+use crate::solver::proof::entry::EntryAnswer;
 
 // ---- opening and finding sessions -------------------------------------------------------------
 
@@ -76,6 +78,7 @@ pub struct SessionHandle {
     pub status: Recipient<GetSessionStatus>,
     pub solution: Recipient<ReadSolution>,
     pub costs: Recipient<ApplyCosts>,
+    pub entries: Recipient<AskEntries>,
     pub stop: Recipient<StopSession>,
 }
 
@@ -160,6 +163,44 @@ pub enum CostVerdict {
     TooOld { forgotten_sequence: u64 },
 }
 
+/// Node → Session: some entries of the solution of the system as it is then, changes that were sent before
+/// included. Answered by the next quantum that begins after those changes.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<EntriesState, EntriesUnavailable>")]
+pub struct AskEntries(pub EntriesQuestion);
+
+/// Which entries, how close, and how dear they may be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntriesQuestion {
+    pub entries: Vec<usize>,
+    pub options: EntriesOptions,
+}
+
+/// Entries of one state of a live session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntriesState {
+    pub system_version: SystemVersion,
+    pub unknowns: usize,
+    pub nonzeros: usize,
+    /// Whether the kept `x` meets the session's tolerance.
+    pub converged: bool,
+    /// In the order in which they were asked for, each with the time it took.
+    pub entries: Vec<(EntryAnswer, Duration)>,
+    pub touched_entries: u64,
+    pub took: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EntriesUnavailable {
+    /// It takes no changes either.
+    #[error(transparent)]
+    Session(#[from] CostsUnavailable),
+    #[error("the session has {unknowns} unknowns")]
+    OutOfRange { unknowns: usize },
+    #[error("{waiting} requests for entries already wait for this session")]
+    TooManyWaiting { waiting: usize },
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CostsUnavailable {
     #[error("there is no session {0}")]
@@ -210,6 +251,8 @@ pub struct RunQuantum {
     pub solve: Box<Solve>,
     /// To be worked into the system first, in this order.
     pub changes: Vec<SourcedDelta>,
+    /// To be answered then.
+    pub questions: Vec<EntriesQuestion>,
     pub lane: Lane,
     pub budget: Duration,
     pub asked_at: Moment,

@@ -8,9 +8,10 @@ use futures_util::future::join_all;
 
 use crate::actors::frame_channel::{FrameReceiver, frame_channel};
 use crate::actors::messages::{
-    ApplyCosts, CostVerdict, CostsUnavailable, DeleteSession, Drain, FindSession, GetNodeStatus,
-    GetSessionStatus, ListSessions, OpenRefused, OpenSession, ReadSolution, SessionHandle,
-    SessionSeed, SolutionState, SolutionUnavailable, SourcedDelta, Subscribe, SubscriptionSeed,
+    ApplyCosts, AskEntries, CostVerdict, CostsUnavailable, DeleteSession, Drain, EntriesQuestion,
+    EntriesState, EntriesUnavailable, FindSession, GetNodeStatus, GetSessionStatus, ListSessions,
+    OpenRefused, OpenSession, ReadSolution, SessionHandle, SessionSeed, SolutionState,
+    SolutionUnavailable, SourcedDelta, Subscribe, SubscriptionSeed,
 };
 use crate::actors::recorder::{Totals, recorder};
 use crate::actors::session::{Session, SessionLinks};
@@ -201,6 +202,22 @@ impl Node {
         handle.costs.send(ApplyCosts(updates)).await.map_err(stopped)?
     }
 
+    /// Some entries of the solution of a live session, each as close as is asked or as the session's x,
+    /// proof and factor allow.
+    ///
+    /// # Errors
+    /// The session is not live, or has no such entries.
+    pub async fn ask_entries(
+        &self,
+        session: SessionId,
+        question: EntriesQuestion,
+    ) -> Result<EntriesState, EntriesUnavailable> {
+        let stopped = |_| CostsUnavailable::Stopped;
+        let found = self.directory.send(FindSession(session)).await.map_err(stopped)?;
+        let handle = found.ok_or(CostsUnavailable::UnknownSession(session))?;
+        handle.entries.send(AskEntries(question)).await.map_err(stopped)?
+    }
+
     /// Stops a session if it runs, and forgets it.
     ///
     /// # Errors
@@ -269,6 +286,7 @@ fn session_factory(
             status: address.clone().recipient(),
             solution: address.clone().recipient(),
             costs: address.clone().recipient(),
+            entries: address.clone().recipient(),
             stop: address.recipient(),
         }
     }

@@ -6,6 +6,7 @@ mod changes;
 mod ending;
 mod facts;
 mod listeners;
+mod questions;
 mod reading;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use crate::solver::outcome::Outcome;
 use changes::PendingChanges;
 use ending::sentence;
 use facts::{Facts, milliseconds, solution_of};
+use questions::PendingQuestions;
 
 /// Starts the actor behind a new listener and tells how to reach it.
 pub type StartSubscription = Box<dyn Fn(SubscriptionSeed) -> Recipient<Publish> + Send>;
@@ -90,6 +92,7 @@ pub struct Session {
     /// Whether it stays when its system is solved, and takes changes.
     is_live: bool,
     changes: PendingChanges,
+    questions: PendingQuestions,
     /// The version of which convergence was last signalled.
     signalled: Option<SystemVersion>,
     /// What keeps the present system from being solved, as it was told.
@@ -175,6 +178,7 @@ impl Session {
             warnings,
             is_live: stream.live,
             changes: PendingChanges::default(),
+            questions: PendingQuestions::default(),
             signalled: None,
             stuck: None,
             environment,
@@ -194,7 +198,9 @@ impl Session {
         match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
             Whereabouts::Home(solve) => {
                 self.hold(solve.memory_bytes() + solve.next_step_bytes());
-                let lane = solve.lane();
+                let changes = self.changes.take();
+                let questions = self.questions.take(self.changes.batches_sent_out());
+                let lane = solve.lane().max(solve.lane_of(&questions));
                 self.solve = Whereabouts::Away(match (lane, solve.stage()) {
                     (Lane::Heavy, Stage::Preparing) => Outing::SetUp,
                     (Lane::Heavy, Stage::Iterating) | (Lane::Short, _) => Outing::Brief,
@@ -203,7 +209,8 @@ impl Session {
                 self.links.queue.do_send(RunQuantum {
                     session: self.id,
                     solve,
-                    changes: self.changes.take(),
+                    changes,
+                    questions,
                     lane,
                     budget: self.quantum,
                     asked_at: self.environment.clock.now(),
@@ -222,7 +229,7 @@ impl Session {
             Whereabouts::Home(solve) => solve.wants_work(),
             Whereabouts::Away(_) | Whereabouts::Gone => false,
         };
-        if wants_work || !self.changes.is_empty() {
+        if wants_work || !self.changes.is_empty() || !self.questions.is_empty() {
             self.request_quantum(ctx);
         }
     }
@@ -260,6 +267,7 @@ impl Session {
         self.progress.iteration = solve.iteration();
         self.progress.flops = solve.flops();
         self.solve = Whereabouts::Home(solve);
+        self.settle_questions(&mut report);
         let mut bodies: Vec<FrameBody> = self.settle_changes(&mut report).into_iter().collect();
         for report in report.reports {
             let signal = self.signal_of(&report);
@@ -387,6 +395,7 @@ impl Handler<QuantumDone> for Session {
     fn handle(&mut self, done: QuantumDone, ctx: &mut Self::Context) {
         if let Phase::Ended { solution, .. } = &self.phase {
             self.changes.refuse_all();
+            self.questions.refuse_all();
             self.solve = Whereabouts::Gone;
             self.memory_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
             let (session, memory_bytes) = (self.id, self.memory_bytes);
@@ -399,6 +408,7 @@ impl Handler<QuantumDone> for Session {
                 // The solve is lost; nothing of it is out any more.
                 self.solve = Whereabouts::Gone;
                 self.changes.refuse_all();
+                self.questions.refuse_all();
                 return self.end_with_failure(&failure, ctx);
             }
         };

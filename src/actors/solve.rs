@@ -2,11 +2,12 @@
 //! announced. One owned value that moves between a session and a worker.
 
 pub mod live;
+mod questions;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::actors::messages::{CostVerdict, SourcedDelta};
+use crate::actors::messages::{CostVerdict, EntriesQuestion, EntriesState, SourcedDelta};
 use crate::actors::solve::live::{Accepted, Drain, LiveSolve, Next, Worked};
 use crate::ids::SystemVersion;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
@@ -107,6 +108,8 @@ pub struct QuantumReport {
     /// What became of the changes that it was given, in their order.
     pub verdicts: Vec<CostVerdict>,
     pub accepted: Accepted,
+    /// To the questions that it was given, in their order.
+    pub answers: Vec<EntriesState>,
     pub reports: Vec<Report>,
     /// How the solve ended. One that stays ends with the first state that meets its tolerance, and
     /// goes on.
@@ -286,13 +289,14 @@ impl Solve {
         }
     }
 
-    /// Works `changes` into the system, then steps until the budget is spent, the engine has nothing
+    /// Works `changes` into the system and answers `questions`, then steps until the budget is spent, the engine has nothing
     /// more to do, the next step belongs into another lane, there is enough to announce, or nobody
     /// wants it any more. Does at least one step, if there is one and it is no long
     /// one that the changes have brought into the short lane.
     pub fn run(
         &mut self,
         changes: Vec<SourcedDelta>,
+        questions: Vec<EntriesQuestion>,
         budget: Duration,
         stopwatch: &mut Stopwatch,
         unwanted: &AtomicBool,
@@ -303,10 +307,11 @@ impl Solve {
         }
         let lane = self.lane();
         let (verdicts, accepted) = self.accept(changes, stopwatch);
+        let answers = self.answer_all(questions, stopwatch, unwanted);
         if (lane, self.lane()) == (Lane::Short, Lane::Heavy) {
             // The changes ask for a long step, with which this worker must not be kept.
             let took = stopwatch.elapsed();
-            return QuantumReport { verdicts, accepted, reports, outcome: None, took };
+            return QuantumReport { verdicts, accepted, answers, reports, outcome: None, took };
         }
         let outcome = loop {
             let stepped = self.step(stopwatch, &mut reports);
@@ -319,7 +324,8 @@ impl Solve {
                 break None;
             }
         };
-        QuantumReport { verdicts, accepted, reports, outcome, took: stopwatch.elapsed() }
+        let took = stopwatch.elapsed();
+        QuantumReport { verdicts, accepted, answers, reports, outcome, took }
     }
 
     fn accept(

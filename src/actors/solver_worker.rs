@@ -84,6 +84,7 @@ impl Handler<RunQuantum> for SolverWorker {
             session,
             mut solve,
             changes,
+            questions,
             budget,
             asked_at,
             unwanted,
@@ -97,7 +98,7 @@ impl Handler<RunQuantum> for SolverWorker {
         let mut stopwatch = self.environment.stopwatch();
         let ran = catch_unwind(AssertUnwindSafe(|| match unwanted.load(Ordering::Relaxed) {
             true => QuantumReport::default(),
-            false => solve.run(changes, budget, &mut stopwatch, &unwanted),
+            false => solve.run(changes, questions, budget, &mut stopwatch, &unwanted),
         }));
         let returned = match ran {
             Ok(report) => Ok((solve, report)),

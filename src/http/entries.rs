@@ -1,5 +1,5 @@
-//! `POST /api/v1/entries`: a system in, some entries of its solution out, each with what is known of its
-//! error and how it was found. No session is opened.
+//! `POST /api/v1/entries`: a system or a live session in, some entries of its solution out, each with what
+//! is known of its error and how it was found. No session is opened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::actors::messages::{EntriesQuestion, EntriesState, EntriesUnavailable};
 use crate::http::error::HttpProblem;
+use crate::http::intake::AskedEntries;
 use crate::http::negotiation::negotiate;
 use crate::http::server::Shared;
-use crate::protocol::entries::{EntriesOptions, PreparedEntries, ask, to_json};
+use crate::protocol::entries::{
+    AnswerGround, EntriesAnswer, EntriesOfSession, EntriesOptions, PreparedEntries, ask, to_json,
+};
 use crate::protocol::problem::{Problem, ProblemKind};
 use crate::runtime::clock::Clock;
 use crate::solver::proof::entry::InquiryFault;
@@ -22,16 +26,58 @@ pub async fn entries(
     shared: Data<Shared>,
 ) -> Result<HttpResponse, HttpProblem> {
     negotiate(&request, &["application/json"])?;
-    let unwanted = Unwanted::default();
-    let (clock, is_unwanted) = (shared.clock.clone(), Arc::clone(&unwanted.0));
-    let answer = move |prepared, methods_bytes| {
-        answered(prepared, methods_bytes, &clock, &is_unwanted).map_err(of_fault)
+    let document = match shared.intake.receive_entries(&request, payload).await? {
+        AskedEntries::OfSession(question) => answer_of_session(&shared, question).await?,
+        AskedEntries::OfSystem(asked) => {
+            let unwanted = Unwanted::default();
+            let (clock, is_unwanted) = (shared.clock.clone(), Arc::clone(&unwanted.0));
+            let answer = move |prepared, methods_bytes| {
+                answered(prepared, methods_bytes, &clock, &is_unwanted).map_err(of_fault)
+            };
+            shared.intake.answer_entries(asked, answer).await?
+        }
     };
-    let document = shared.intake.answer_entries(&request, payload, answer).await?;
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .insert_header(("cache-control", "no-store"))
         .body(document))
+}
+
+/// Asks a live session.
+async fn answer_of_session(
+    shared: &Shared,
+    question: EntriesOfSession,
+) -> Result<Vec<u8>, HttpProblem> {
+    let EntriesOfSession { session, asked } = question;
+    let options = asked.options;
+    let question = EntriesQuestion { entries: asked.entries.clone(), options };
+    let state = match shared.node.ask_entries(session, question).await {
+        Ok(state) => state,
+        Err(EntriesUnavailable::OutOfRange { unknowns }) => {
+            asked.check(unknowns)?;
+            return Err(Problem::new(ProblemKind::Internal, "an entry went missing").into());
+        }
+        Err(unavailable) => return Err(Problem::from(unavailable).into()),
+    };
+    let EntriesState {
+        system_version,
+        unknowns,
+        nonzeros,
+        converged,
+        entries,
+        touched_entries,
+        took,
+    } = state;
+    Ok(to_json(&EntriesAnswer {
+        unknowns,
+        nonzeros,
+        options: options.inquiry,
+        ground: AnswerGround::Session { session, system_version, converged },
+        entries,
+        touched_entries,
+        took,
+        warnings: asked.warnings,
+    }))
 }
 
 /// Set when the request is dropped: nobody waits for its answer any more.

@@ -6,7 +6,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::actors::messages::{CostsUnavailable, OpenRefused, SolutionUnavailable};
+use crate::actors::messages::{
+    CostsUnavailable, EntriesUnavailable, OpenRefused, SolutionUnavailable,
+};
 use crate::actors::node::NodeError;
 use crate::policy::admission::Overload;
 use crate::protocol::problem::{Problem, ProblemKind};
@@ -86,6 +88,21 @@ impl From<CostsUnavailable> for Problem {
                     .with_retry_after(std::time::Duration::from_secs(1))
             }
             CostsUnavailable::Stopped => Self::new(ProblemKind::Draining, detail),
+        }
+    }
+}
+
+impl From<EntriesUnavailable> for Problem {
+    fn from(error: EntriesUnavailable) -> Self {
+        match error {
+            EntriesUnavailable::Session(unavailable) => unavailable.into(),
+            EntriesUnavailable::OutOfRange { .. } => {
+                Self::new(ProblemKind::InvalidRequest, error.to_string())
+            }
+            EntriesUnavailable::TooManyWaiting { .. } => {
+                Self::new(ProblemKind::Busy, error.to_string())
+                    .with_retry_after(std::time::Duration::from_secs(1))
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod entries;
 
+pub use entries::AskedEntries;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,15 +1,20 @@
-//! Single entries on the wire: the request (a system and which of its unknowns are wanted) and the answer.
-//! Reading is in `request`, how entries are asked for one after the other with their times here, the
-//! document in `document`. Who runs it, and on what thread, is `http`'s and `cli`'s business.
+//! Single entries on the wire: the request (a system or a live session, and which of its unknowns are
+//! wanted) and the answer.
+//! Reading is in `request`, how entries of a system are asked for one after the other with their times
+//! here, the document in `document`. Who runs it, and on what thread, is `http`'s and `cli`'s business.
 
 mod document;
 mod request;
 
 pub use document::to_json;
-pub use request::{ENTRIES_MAX, EntriesOptions, EntriesRequest, PreparedEntries, TIME_BUDGET_MAX};
+pub use request::{
+    Asked, ENTRIES_MAX, EntriesOfSession, EntriesOfSystem, EntriesOptions, EntriesRequest,
+    PreparedEntries, TIME_BUDGET_MAX,
+};
 
 use std::time::Duration;
 
+use crate::ids::{SessionId, SystemVersion};
 use crate::protocol::frame::Warning;
 use crate::solver::proof::entry::{
     EntryAnswer, EntryEnd, Inquiry, InquiryFault, InquiryOptions, Patience, SetUp,
@@ -22,13 +27,21 @@ pub struct EntriesAnswer {
     pub unknowns: usize,
     pub nonzeros: usize,
     pub options: InquiryOptions,
-    pub set_up: SetUp,
-    pub set_up_took: Duration,
+    pub ground: AnswerGround,
     /// In the order in which they were asked for, each with the time it took.
     pub entries: Vec<(EntryAnswer, Duration)>,
     pub touched_entries: u64,
     pub took: Duration,
     pub warnings: Vec<Warning>,
+}
+
+/// What an answer stands on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnswerGround {
+    /// A system of its own, and what was done before the first entry.
+    System { set_up: SetUp, set_up_took: Duration },
+    /// What a live session holds at this version; whether its `x` meets the tolerance.
+    Session { session: SessionId, system_version: SystemVersion, converged: bool },
 }
 
 impl EntriesAnswer {
@@ -68,8 +81,7 @@ pub fn ask(
         unknowns,
         nonzeros,
         options: options.inquiry,
-        set_up: inquiry.set_up().clone(),
-        set_up_took,
+        ground: AnswerGround::System { set_up: inquiry.set_up().clone(), set_up_took },
         entries: answers,
         touched_entries: inquiry.touched_entries(),
         took: elapsed().saturating_sub(started),

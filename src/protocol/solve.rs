@@ -46,10 +46,7 @@ impl SolveRequest {
     /// # Errors
     /// A problem that names every fault found, by JSON pointer.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let detail = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
-            Problem::new(ProblemKind::MalformedBody, detail)
-        })?;
+        let text = text_of(body)?;
         let mut reader = JsonReader::new(text, "");
         let mut members = Members::default();
         let is_object = reader.object("an object with `matrix` and `vector`", |reader, name| {
@@ -104,6 +101,23 @@ impl SolveRequest {
         }
         Ok(PreparedSession { engine: Box::new(engine), stream, warnings })
     }
+}
+
+/// The text of a JSON body.
+pub(super) fn text_of(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body).map_err(|error| {
+        let detail = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
+        Problem::new(ProblemKind::MalformedBody, detail)
+    })
+}
+
+/// What `vector` is expected to be.
+pub(super) const VECTOR_EXPECTED: &str = "the right-hand side, an array of numbers";
+
+/// The fault that a member is missing.
+pub(super) fn absent(place: &str, name: &str, expected: &str) -> Fault {
+    let (expected, found) = (expected.to_owned(), "nothing".to_owned());
+    Fault { pointer: format!("{place}/{name}"), expected, found }
 }
 
 /// The problem of arrays that are not a system.
@@ -165,14 +179,12 @@ impl Members {
 
     fn check_presence(&self, reader: &mut JsonReader<'_>) {
         let members = [
-            ("/matrix", self.matrix_seen, "a matrix"),
-            ("/vector", self.vector_seen, "the right-hand side, an array of numbers"),
+            ("matrix", self.matrix_seen, "a matrix"),
+            ("vector", self.vector_seen, VECTOR_EXPECTED),
         ];
-        for (pointer, seen, expected) in members {
+        for (name, seen, expected) in members {
             if !seen {
-                let pointer = pointer.to_owned();
-                let (expected, found) = (expected.to_owned(), "nothing".to_owned());
-                reader.faults.push(Fault { pointer, expected, found });
+                reader.faults.push(absent("", name, expected));
             }
         }
     }

@@ -56,6 +56,11 @@ impl Stopwatch {
         self.lap_started.since(self.started) + self.charged
     }
 
+    /// Time since the start, the lap under way included; in a simulated world it stands still meanwhile.
+    pub fn running(&self) -> Duration {
+        self.clock.now().since(self.started) + self.charged
+    }
+
     /// Time that was charged but has not passed: the caller must let it pass before it answers.
     pub fn unpaid(&self) -> Duration {
         self.charged

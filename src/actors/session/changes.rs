@@ -25,6 +25,9 @@ type Answer = Result<Vec<CostVerdict>, CostsUnavailable>;
 pub struct PendingChanges {
     waiting: VecDeque<Batch>,
     edits: usize,
+    /// Batches that were ever taken in, and those that have gone out.
+    taken_in: u64,
+    sent_out: u64,
     /// Senders whose changes are out, in order, and how many each sent.
     out: Vec<(usize, oneshot::Sender<Answer>)>,
 }
@@ -53,8 +56,17 @@ impl PendingChanges {
             return Err(CostsUnavailable::TooManyPending { pending, pending_max });
         }
         self.edits += edits;
+        self.taken_in += 1;
         self.waiting.push_back(Batch { changes, edits, sender });
         Ok(())
+    }
+
+    pub fn batches_taken_in(&self) -> u64 {
+        self.taken_in
+    }
+
+    pub fn batches_sent_out(&self) -> u64 {
+        self.sent_out
     }
 
     /// What goes with the next quantum.
@@ -70,6 +82,7 @@ impl PendingChanges {
             };
             edits += more;
             self.edits -= more;
+            self.sent_out += 1;
             self.out.push((changes.len(), sender));
             taken.extend(changes);
         }
@@ -119,7 +132,7 @@ impl Session {
         }))
     }
 
-    fn refusal_of_changes(&self) -> Option<CostsUnavailable> {
+    pub(super) fn refusal_of_changes(&self) -> Option<CostsUnavailable> {
         match &self.phase {
             _ if !self.is_live => Some(CostsUnavailable::NotLive),
             Phase::Ended { .. } | Phase::Ending(_) => Some(CostsUnavailable::Ended),

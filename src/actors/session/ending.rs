@@ -110,6 +110,7 @@ impl Session {
         }
         if !matches!(self.solve, Whereabouts::Away(_)) {
             self.changes.refuse_all();
+            self.questions.refuse_all();
         }
         for reader in self.readers.drain(..) {
             let answer = solution.clone().ok_or(SolutionUnavailable::NeverReached);

@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::cli::solve::{BadInput, SolveArguments};
 use crate::cli::system_files::{RhsSource, read_system};
 use crate::cli::text::{grouped, seconds};
-use crate::protocol::entries::{ENTRIES_MAX, EntriesAnswer, EntriesOptions, ask, to_json};
+use crate::protocol::entries::{
+    AnswerGround, ENTRIES_MAX, EntriesAnswer, EntriesOptions, ask, to_json,
+};
 use crate::protocol::frame::Warning;
 use crate::runtime::clock::Clock;
 use crate::solver::proof::entry::{Accuracy, BoundKind, EntryAnswer, EntryEnd, InquiryOptions};
@@ -104,7 +106,9 @@ fn to_text(answer: &EntriesAnswer) -> String {
         "system",
         &format!("{} unknowns, {} entries", grouped(answer.unknowns), grouped(answer.nonzeros)),
     );
-    line("", &answer.set_up.finding);
+    if let AnswerGround::System { set_up, .. } = &answer.ground {
+        line("", &set_up.finding);
+    }
     for (entry, took) in &answer.entries {
         line(&format!("x[{}]", entry.entry), &value_line(entry));
         line("", &work_line(entry, *took));

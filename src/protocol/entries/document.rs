@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::entries::EntriesAnswer;
+use crate::protocol::entries::{AnswerGround, EntriesAnswer};
 use crate::protocol::frame::Warning;
 use crate::protocol::json::{JsonObject, write_string};
 use crate::solver::proof::entry::{Accuracy, BoundKind, EntryAnswer};
@@ -13,8 +13,7 @@ pub fn to_json(answer: &EntriesAnswer) -> Vec<u8> {
         unknowns,
         nonzeros,
         options,
-        set_up,
-        set_up_took,
+        ground,
         entries,
         touched_entries,
         took,
@@ -22,19 +21,28 @@ pub fn to_json(answer: &EntriesAnswer) -> Vec<u8> {
     } = answer;
     let mut out = Vec::with_capacity(512 + 512 * entries.len());
     let mut document = JsonObject::open(&mut out);
-    document
-        .integer("unknowns", *unknowns as u64)
-        .integer("nonzeros", *nonzeros as u64)
-        .object("accuracy", |object| match options.accuracy {
+    if let AnswerGround::Session { session, system_version, converged } = ground {
+        document
+            .text("session_id", &session.to_string())
+            .integer("system_version", system_version.0)
+            .flag("converged", *converged);
+    }
+    document.integer("unknowns", *unknowns as u64).integer("nonzeros", *nonzeros as u64).object(
+        "accuracy",
+        |object| match options.accuracy {
             Accuracy::Absolute(accuracy) => drop(object.number("absolute", accuracy)),
             Accuracy::Relative(accuracy) => drop(object.number("relative", accuracy)),
-        })
-        .object("set_up", |object| {
+        },
+    );
+    if let AnswerGround::System { set_up, set_up_took } = ground {
+        document.object("set_up", |object| {
             object
                 .text("finding", &set_up.finding)
                 .integer("touched_entries", set_up.touched_entries)
                 .number("took_ms", milliseconds(*set_up_took));
-        })
+        });
+    }
+    document
         .array("entries", entries, |out, (answer, took)| write_entry(out, answer, *took))
         .integer("touched_entries", *touched_entries)
         .number("took_ms", milliseconds(*took))

@@ -1,14 +1,15 @@
-//! Reads a request for entries: a system as everywhere, `entries`, and how close and how dear they may
-//! be, either beside the system or under `options`.
+//! Reads a request for entries: a system as everywhere or the id of a live session, `entries`, and how
+//! close and how dear they may be, either beside them or under `options`.
 
 use std::time::Duration;
 
+use crate::ids::SessionId;
 use crate::protocol::frame::Warning;
 use crate::protocol::json::{Fault, Faults, JsonReader, Kind, Malformed};
 use crate::protocol::matrix::{MatrixPlaces, MatrixRequest, read_matrix, unknown_member};
 use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::{Problem, ProblemKind};
-use crate::protocol::solve::{SolveRequest, invalid_system};
+use crate::protocol::solve::{SolveRequest, VECTOR_EXPECTED, absent, invalid_system, text_of};
 use crate::solver::proof::entry::{Accuracy, InquiryOptions};
 use crate::solver::system::{LinearSystem, MatrixArrays};
 
@@ -18,7 +19,8 @@ pub const ENTRIES_MAX: usize = 1_000;
 /// Longest time that a request may take.
 pub const TIME_BUDGET_MAX: Duration = Duration::from_secs(60);
 
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 11] = [
+    "session_id",
     "matrix",
     "vector",
     "entries",
@@ -54,17 +56,37 @@ impl Default for EntriesOptions {
 
 /// A request whose members have the right types.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EntriesRequest {
+pub enum EntriesRequest {
+    OfSystem(Box<EntriesOfSystem>),
+    OfSession(EntriesOfSession),
+}
+
+/// A question about a system of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntriesOfSystem {
     rows: usize,
     cols: usize,
     arrays: MatrixArrays,
     vector: Vec<f64>,
-    entries: Vec<usize>,
-    /// Where `entries` stood.
-    entries_at: String,
-    options: EntriesOptions,
-    warnings: Vec<Warning>,
     places: MatrixPlaces,
+    asked: Asked,
+}
+
+/// A question to a live session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntriesOfSession {
+    pub session: SessionId,
+    pub asked: Asked,
+}
+
+/// Which entries, and how they are to be found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    pub entries: Vec<usize>,
+    /// Where `entries` stood.
+    at: String,
+    pub options: EntriesOptions,
+    pub warnings: Vec<Warning>,
 }
 
 /// A system and which of its unknowns are wanted, all in range.
@@ -82,46 +104,35 @@ impl EntriesRequest {
     /// # Errors
     /// A problem that names every fault found, by JSON pointer.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let detail = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
-            Problem::new(ProblemKind::MalformedBody, detail)
-        })?;
+        let text = text_of(body)?;
         let mut reader = JsonReader::new(text, "");
         let mut members = Members::default();
-        let expected = "an object with `matrix`, `vector` and `entries`";
+        let expected = "an object with `entries`, and `matrix` and `vector` or `session_id`";
         let is_object = reader.object(expected, |reader, name| members.read(reader, name))?;
         reader.finish()?;
         if is_object {
-            members.check_presence(&mut reader.faults, "", &["matrix", "vector", "entries"]);
+            members.check_presence(&mut reader.faults, "", members.needed());
         }
-        let faults = &reader.faults;
-        match members {
-            Members {
-                matrix: Some(matrix),
-                vector: Some(vector),
-                entries,
-                options,
-                warnings,
-                ..
-            } if faults.is_empty() => {
-                let MatrixRequest { rows, cols, arrays, places } = matrix;
-                let (entries, entries_at) = entries.unwrap_or_default();
-                Ok(Self {
-                    rows,
-                    cols,
-                    arrays,
-                    vector,
-                    entries,
-                    entries_at,
-                    options,
-                    warnings,
-                    places,
-                })
+        members.check_subject(&mut reader.faults);
+        if !reader.faults.is_empty() {
+            return Err(Problem::of_faults(ProblemKind::InvalidRequest, &reader.faults));
+        }
+        let Members { session, matrix, vector, entries, options, warnings, .. } = members;
+        let (entries, at) = entries.unwrap_or_default();
+        let asked = Asked { entries, at, options, warnings };
+        match (session, matrix) {
+            (Some(session), _) => Ok(Self::OfSession(EntriesOfSession { session, asked })),
+            (None, Some(MatrixRequest { rows, cols, arrays, places })) => {
+                let vector = vector.unwrap_or_default();
+                let system = EntriesOfSystem { rows, cols, arrays, vector, places, asked };
+                Ok(Self::OfSystem(Box::new(system)))
             }
-            _ => Err(Problem::of_faults(ProblemKind::InvalidRequest, faults)),
+            (None, None) => Err(Problem::of_faults(ProblemKind::InvalidRequest, &reader.faults)),
         }
     }
+}
 
+impl EntriesOfSystem {
     /// Reads an uploaded form: the matrix and right-hand side as files, `entries` and all else in the
     /// part `options`, a JSON object.
     ///
@@ -146,18 +157,11 @@ impl EntriesRequest {
             return Err(Problem::of_faults(ProblemKind::InvalidRequest, &reader.faults));
         }
         let files = SolveRequest::from_files(matrix, vector, RequestOptions::default())?;
-        let (entries, entries_at) = members.entries.unwrap_or_default();
-        Ok(Self {
-            rows: files.rows,
-            cols: files.cols,
-            arrays: files.arrays,
-            vector: files.vector,
-            entries,
-            entries_at,
-            options: members.options,
-            warnings: [members.warnings, files.warnings].concat(),
-            places: files.places,
-        })
+        let (entries, at) = members.entries.unwrap_or_default();
+        let SolveRequest { rows, cols, arrays, vector, places, warnings, .. } = files;
+        let warnings = [members.warnings, warnings].concat();
+        let asked = Asked { entries, at, options: members.options, warnings };
+        Ok(Self { rows, cols, arrays, vector, places, asked })
     }
 
     /// Assembles the system and checks that it has the entries asked for: O(nnz).
@@ -165,27 +169,40 @@ impl EntriesRequest {
     /// # Errors
     /// A problem that names every fault of the system, or each entry that is out of range.
     pub fn prepare(self) -> Result<PreparedEntries, Problem> {
-        let Self { rows, cols, arrays, vector, entries, entries_at, options, warnings, places } =
-            self;
+        let Self { rows, cols, arrays, vector, places, asked } = self;
         let system = LinearSystem::assemble(rows, cols, arrays, vector)
             .map_err(|faults| invalid_system(&places, faults))?;
+        asked.check(rows)?;
+        let Asked { entries, at: _, options, warnings } = asked;
+        Ok(PreparedEntries { system, entries, options, warnings })
+    }
+}
+
+impl Asked {
+    /// Whether there are such entries among `unknowns`.
+    ///
+    /// # Errors
+    /// Each that is beyond the last, by its place.
+    pub fn check(&self, unknowns: usize) -> Result<(), Problem> {
         let mut faults = Faults::default();
-        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| **entry >= rows) {
+        let beyond = self.entries.iter().enumerate().filter(|(_, entry)| **entry >= unknowns);
+        for (place, entry) in beyond {
             faults.push(Fault {
-                pointer: format!("{entries_at}/{at}"),
-                expected: format!("an index below {rows}, the number of unknowns"),
+                pointer: format!("{}/{place}", self.at),
+                expected: format!("an index below {unknowns}, the number of unknowns"),
                 found: entry.to_string(),
             });
         }
-        if !faults.is_empty() {
-            return Err(Problem::of_faults(ProblemKind::InvalidRequest, &faults));
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::of_faults(ProblemKind::InvalidRequest, &faults)),
         }
-        Ok(PreparedEntries { system, entries, options, warnings })
     }
 }
 
 #[derive(Default)]
 struct Members {
+    session: Option<SessionId>,
     matrix: Option<MatrixRequest>,
     vector: Option<Vec<f64>>,
     /// With where they stood.
@@ -198,6 +215,11 @@ struct Members {
 impl Members {
     fn read(&mut self, reader: &mut JsonReader<'_>, name: &str) -> Result<(), Malformed> {
         match name {
+            "session_id" if reader.null()? => {}
+            "session_id" => {
+                self.seen.push("session_id");
+                self.session = session(reader)?;
+            }
             "matrix" => {
                 self.seen.push("matrix");
                 self.matrix = read_matrix(reader, &mut self.warnings)?;
@@ -270,17 +292,46 @@ impl Members {
         Ok(())
     }
 
+    /// A session has its system.
+    fn check_subject(&self, faults: &mut Faults) {
+        let is_beside = |name: &&&str| self.seen.contains(*name);
+        for name in ["matrix", "vector"].iter().filter(is_beside) {
+            if self.seen.contains(&"session_id") {
+                let expected = "nothing beside `session_id`: the session has its system".to_owned();
+                let found = "another system".to_owned();
+                faults.push(Fault { pointer: format!("/{name}"), expected, found });
+            }
+        }
+    }
+
+    fn needed(&self) -> &'static [&'static str] {
+        match self.seen.contains(&"session_id") {
+            true => &["entries"],
+            false => &["matrix", "vector", "entries"],
+        }
+    }
+
     fn check_presence(&self, faults: &mut Faults, place: &str, names: &[&'static str]) {
         for name in names.iter().filter(|name| !self.seen.contains(name)) {
             let expected = match *name {
-                "matrix" => "a matrix",
-                "vector" => "the right-hand side, an array of numbers",
+                "matrix" => "a matrix, or `session_id`",
+                "vector" => VECTOR_EXPECTED,
                 _ => "the indices wanted, an array that counts from 0",
             };
-            let (expected, found) = (expected.to_owned(), "nothing".to_owned());
-            faults.push(Fault { pointer: format!("{place}/{name}"), expected, found });
+            faults.push(absent(place, name, expected));
         }
     }
+}
+
+fn session(reader: &mut JsonReader<'_>) -> Result<Option<SessionId>, Malformed> {
+    const EXPECTED: &str = "the id of a session, a UUID";
+    let found = reader.describe()?;
+    let Some(text) = reader.string(EXPECTED)? else { return Ok(None) };
+    let session = text.parse().ok();
+    if session.is_none() {
+        reader.fault(EXPECTED, found);
+    }
+    Ok(session)
 }
 
 /// A number, relative to the entry, or an object that says `relative` or `absolute`.
@@ -363,8 +414,16 @@ mod tests {
 
     const SYSTEM: &str = r#""matrix": [[4, 1], [1, 3]], "vector": [1, 2]"#;
 
-    fn read(members: &str) -> Result<EntriesRequest, Problem> {
-        EntriesRequest::from_json(format!("{{{SYSTEM}, {members}}}").as_bytes())
+    fn request(members: &str) -> Result<EntriesOfSystem, Problem> {
+        let body = format!("{{{SYSTEM}, {members}}}");
+        match EntriesRequest::from_json(body.as_bytes())? {
+            EntriesRequest::OfSystem(request) => Ok(*request),
+            EntriesRequest::OfSession(question) => panic!("no session was named: {question:?}"),
+        }
+    }
+
+    fn read(members: &str) -> Result<Asked, Problem> {
+        request(members).map(|request| request.asked)
     }
 
     fn pointers(problem: &Problem) -> Vec<&str> {
@@ -380,7 +439,7 @@ mod tests {
         assert!((beside.options.inquiry.failure - 0.01).abs() < 1e-15);
         let under = read(&format!(r#""options": {{{members}}}"#)).unwrap();
         assert_eq!((under.options, under.entries), (beside.options, beside.entries));
-        assert_eq!(under.entries_at, "/options/entries");
+        assert_eq!(under.at, "/options/entries");
     }
 
     #[test]
@@ -420,7 +479,7 @@ mod tests {
 
     #[test]
     fn entries_out_of_range_are_named_by_their_place() {
-        let problem = read(r#""entries": [0, 2, 1, 9]"#).unwrap().prepare().unwrap_err();
+        let problem = request(r#""entries": [0, 2, 1, 9]"#).unwrap().prepare().unwrap_err();
         assert_eq!(pointers(&problem), ["/entries/1", "/entries/3"]);
         assert_eq!(problem.kind, ProblemKind::InvalidRequest);
     }

@@ -283,9 +283,10 @@ impl ProblemKind {
             Self::NotLive => (
                 "not-live",
                 409,
-                "The session takes no changes",
+                "The session is not live",
                 "Only a session that was opened with the option `live` (or `swarm_enabled`) stays to have \
-                 its costs changed. Open one, and send the changes there.",
+                 its costs changed and to be asked for single entries. Open one, and send the changes \
+                 there.",
             ),
             Self::SessionEnded => (
                 "session-ended",

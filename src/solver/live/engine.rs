@@ -3,6 +3,7 @@
 //! residual, error bound. Who works, and for how long, is decided by the caller (`policy::planning`).
 
 mod flight;
+mod inquiry;
 mod iteration;
 mod path;
 mod proof;
@@ -29,6 +30,7 @@ use crate::solver::options::{MethodName, SolveOptions};
 use crate::solver::outcome::Work;
 use crate::solver::proof::SearchLimits;
 
+pub use inquiry::{LiveInquiry, PUSH_ENTRIES_MAX};
 pub use report::{
     BoundKind, EngineName, LiveEnd, LiveRefusal, LiveStop, LiveWork, Offer, RelaxationFailure,
     StatedBound,

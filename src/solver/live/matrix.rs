@@ -134,6 +134,11 @@ impl LiveMatrix {
         stored.chain(self.overlay.column(col).map(|entry| (entry.row, entry.value)))
     }
 
+    /// Stored entries of a row. O(1 + those of the overlay).
+    pub fn row_entries(&self, row: usize) -> usize {
+        self.row_range(row).len() + self.overlay.row(row).count()
+    }
+
     /// `y = A x`. One pass over the entries.
     pub fn product(&self, x: &[f64], y: &mut [f64]) {
         self.stored_rows().product(x, y);

@@ -17,8 +17,8 @@ pub use delta::{
     Change, CostDelta, DeltaFault, DeltaMember, Edit, EditFault, EntryPlace, FAULTS_MAX, RhsPlace,
 };
 pub use engine::{
-    BoundKind, EngineName, LiveEnd, LiveEngine, LiveRefusal, LiveStop, LiveWork, Offer,
-    RelaxationFailure, StatedBound,
+    BoundKind, EngineName, LiveEnd, LiveEngine, LiveInquiry, LiveRefusal, LiveStop, LiveWork,
+    Offer, PUSH_ENTRIES_MAX, RelaxationFailure, StatedBound,
 };
 pub use licence::{Ground, Licence, RelaxationRefusal};
 pub use matrix::{ENTRIES_MAX, LiveMatrix};

@@ -151,7 +151,7 @@ pub fn tracking_slack(term: f64, result: f64) -> f64 {
 
 /// `(b − A x)_i` as computed, and how far rounding can have taken it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Residual {
+pub struct Residual {
     pub value: f64,
     pub slack: f64,
 }
@@ -159,9 +159,13 @@ pub(super) struct Residual {
 impl Residual {
     pub fn of(rows: Rows, row: usize, rhs: &[f64], x: &[f64]) -> Self {
         let (cols, values) = rows.row(row);
-        let (mut value, mut magnitude, mut terms) = (rhs[row], rhs[row].abs(), 0);
-        for (&col, &entry) in cols.iter().zip(values) {
-            let x = x[col as usize];
+        Self::of_terms(rhs[row], cols.iter().zip(values).map(|(&col, &a)| (a, x[col as usize])))
+    }
+
+    /// `rhs − Σ a x` over the `(a, x)` of a row.
+    pub fn of_terms(rhs: f64, terms_of: impl Iterator<Item = (f64, f64)>) -> Self {
+        let (mut value, mut magnitude, mut terms) = (rhs, rhs.abs(), 0);
+        for (entry, x) in terms_of {
             let term = entry * x;
             value -= term;
             magnitude += term.abs();

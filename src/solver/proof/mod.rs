@@ -11,7 +11,7 @@ mod repair;
 mod search;
 mod witness;
 
-pub use bound::{ErrorBound, ProvenBound, tracking_slack};
+pub use bound::{ErrorBound, ProvenBound, Residual, tracking_slack};
 pub use repair::{Repair, RepairFault};
 pub use search::{SearchLimits, find, relative_gap_min};
 pub use witness::{RowStanding, SINKING, Witness, WitnessFault};

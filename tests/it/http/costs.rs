@@ -1,5 +1,6 @@
 //! Changes of costs over HTTP.
 
+mod entries;
 mod live;
 mod storms;
 

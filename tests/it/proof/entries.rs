@@ -5,7 +5,7 @@ use rand_chacha::rand_core::SeedableRng;
 use weir::solver::gallery;
 use weir::solver::options::SolveOptions;
 use weir::solver::proof::entry::{
-    Accuracy, EntryEnd, EntryEstimate, EntryFault, EntryQuery, Known, Patience, PushSpace,
+    Accuracy, EntryEnd, EntryEstimate, EntryFault, EntryQuery, Known, Patience, PushSpace, Stored,
     bidirectional, push, walks,
 };
 use weir::solver::proof::{ErrorBound, SearchLimits, Witness, find};
@@ -32,9 +32,8 @@ impl Prepared {
 
     fn query(&self, entry: usize, accuracy: f64) -> EntryQuery<'_> {
         EntryQuery {
-            rows: self.system.rows(),
+            source: self.known(Known::Nothing { rhs: self.system.rhs() }),
             witness: &self.witness,
-            known: Known::Nothing { rhs: self.system.rhs() },
             quotient: self.quotient,
             entry,
             accuracy: Accuracy::Absolute(accuracy),
@@ -42,6 +41,10 @@ impl Prepared {
             relaxation: 1.0,
             patience: Patience::ENDLESS,
         }
+    }
+
+    fn known<'a>(&'a self, known: Known<'a>) -> Stored<'a> {
+        Stored { rows: self.system.rows(), known }
     }
 
     fn exact(&self) -> Vec<exact::Exact> {
@@ -109,9 +112,9 @@ fn the_bound_of_a_push_is_never_violated() {
         // The same again, for an x that is known to a few digits.
         let x: Vec<f64> =
             exact.iter().map(|x| x.to_f64() * (1.0 + 1e-5 * signed(&mut rng))).collect();
-        let known = Known::Solution { rhs: prepared.system.rhs(), x: &x };
+        let source = prepared.known(Known::Solution { rhs: prepared.system.rhs(), x: &x });
         let quotient = quotient(&prepared.system, &prepared.witness, &x);
-        let tightened = push(&EntryQuery { known, quotient, ..query }, &mut space).unwrap();
+        let tightened = push(&EntryQuery { source, quotient, ..query }, &mut space).unwrap();
         check_proven(&tightened, &exact[entry], accuracy);
     }
     assert!(reached > 1_500, "{reached}");
@@ -123,11 +126,11 @@ fn a_few_pushes_tighten_one_entry_of_a_known_solution() {
         gallery::with_known_solution(gallery::diagonally_dominant(5_000, 15_000, 3).unwrap(), 4);
     let prepared = Prepared::of(system);
     let x: Vec<f64> = solution.iter().map(|x| x + 1e-6 * (1e3 * x).sin()).collect();
-    let known = Known::Solution { rhs: prepared.system.rhs(), x: &x };
+    let source = prepared.known(Known::Solution { rhs: prepared.system.rhs(), x: &x });
     let quotient = quotient(&prepared.system, &prepared.witness, &x);
     let wide = prepared.witness.v()[42] * quotient;
     let accuracy = wide / 100.0;
-    let query = EntryQuery { known, quotient, ..prepared.query(42, accuracy) };
+    let query = EntryQuery { source, quotient, ..prepared.query(42, accuracy) };
     let estimate = push(&query, &mut PushSpace::default()).unwrap();
     assert!(estimate.end == EntryEnd::Reached && estimate.pushes < 5_000, "{estimate:?}");
     assert!((estimate.value - solution[42]).abs() <= estimate.bound);
@@ -272,8 +275,8 @@ fn queries_that_make_no_sense_are_refused() {
     assert!(matches!(refused(&query), EntryFault::Option { member: "relaxation", .. }));
     let query = EntryQuery { quotient: f64::INFINITY, ..prepared.query(1, 0.1) };
     assert!(matches!(refused(&query), EntryFault::Option { member: "quotient", .. }));
-    let known = Known::Nothing { rhs: &prepared.system.rhs()[1..] };
-    let query = EntryQuery { known, ..prepared.query(1, 0.1) };
+    let source = prepared.known(Known::Nothing { rhs: &prepared.system.rhs()[1..] });
+    let query = EntryQuery { source, ..prepared.query(1, 0.1) };
     assert_eq!(refused(&query), EntryFault::Length { member: "rhs", expected: 10, found: 9 });
     let mut sunk = prepared.witness.clone();
     let diagonal = prepared.system.rows().diagonal(4).unwrap();

@@ -3,6 +3,7 @@
 mod entries;
 mod exact;
 mod inquiry;
+mod live;
 mod storm;
 
 use std::fs::File;

@@ -2,6 +2,8 @@
 //! change into the factor along its path, just before `x` is wanted. Owns what waits to be worked in and
 //! when the factor is made anew; the factor itself is `solver::path`'s.
 
+mod dual;
+
 use std::collections::BTreeMap;
 
 use crate::solver::live::engine::report::{LiveEnd, LiveStop, LiveWork};

@@ -175,8 +175,8 @@ impl Proof {
         }
     }
 
-    /// At least `maxᵢ |b − A x|ᵢ / wᵢ`.
-    fn quotient(&mut self, live: &mut LiveSystem, row_max: f64) -> Option<f64> {
+    /// At least `maxᵢ |b − A x|ᵢ / wᵢ`; none without a witness that holds.
+    pub fn quotient(&mut self, live: &mut LiveSystem, row_max: f64) -> Option<f64> {
         let held = self.held.as_mut().filter(|held| held.witness.holds())?;
         if held.is_loose {
             held.find_least();
@@ -187,6 +187,11 @@ impl Proof {
             false => row_max / held.w_least * UP,
         };
         Some((kept + live.drift() / held.w_least + measured) * UP)
+    }
+
+    /// The witness, where it holds.
+    pub fn witness(&self) -> Option<&Witness> {
+        self.held.as_ref().map(|held| &held.witness).filter(|witness| witness.holds())
     }
 
     pub fn memory_bytes(&self) -> u64 {

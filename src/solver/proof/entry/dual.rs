@@ -8,6 +8,7 @@ use crate::solver::path::{PathEngine, PathLimits, PathPlan};
 use crate::solver::proof::bound::Residual;
 use crate::solver::proof::directed::{add_up, mul_up, sum_slack};
 use crate::solver::proof::entry::run::{Run, RunEnd};
+use crate::solver::proof::entry::{EntrySource, Known, Stored};
 use crate::solver::system::{CsrMatrix, LinearSystem, Rows};
 
 /// Solves with `Aᵀ`.
@@ -32,7 +33,7 @@ pub(super) enum Dual {
 
 /// An entry brought closer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Corrected {
+pub(in crate::solver) struct Corrected {
     pub value: f64,
     pub bound: f64,
 }
@@ -73,21 +74,10 @@ impl Dual {
             Self::Factored { columns, .. } | Self::Solved { columns, .. } => Rows::of(columns),
             Self::Same | Self::Planned(_) | Self::Failed => system.rows(),
         };
-        let (mut correction, mut magnitude, mut off) = (0.0, 0.0, 0.0);
-        for (row, z_k) in z.iter().enumerate() {
-            let residual = Residual::of(system.rows(), row, system.rhs(), x);
-            let rest = Residual::of(columns, row, &unit, &z);
-            let term = z_k * residual.value;
-            correction += term;
-            magnitude += term.abs();
-            off = add_up(off, mul_up(z_k.abs(), residual.slack));
-            off = add_up(off, mul_up(rest.magnitude(), error_of(row)));
-        }
+        let known = Known::Solution { rhs: system.rhs(), x };
+        let source = Stored { rows: system.rows(), known };
         run.touched_entries += 2 * system.nonzeros() as u64;
-        let value = x[entry] + correction;
-        let rounding = sum_slack(z.len(), magnitude) + 2.0 * f64::EPSILON * value.abs();
-        let bound = add_up(off, rounding.next_up());
-        (value.is_finite() && bound.is_finite()).then_some(Corrected { value, bound })
+        corrected(source, entry, &z, |row| Residual::of(columns, row, &unit, &z), error_of)
     }
 
     fn factorise(&mut self, system: &LinearSystem) {
@@ -118,6 +108,30 @@ impl Dual {
         engine.correct(&mut z).ok()?;
         Some(z)
     }
+}
+
+/// `x_i + zᵀ r`, where `rest_of` tells `s = e_i − Aᵀ z` and `error_of` bounds `|x* − x|`, each row by row.
+/// One pass over `A` beside that of `rest_of`; none where it overflows.
+pub(in crate::solver) fn corrected<S: EntrySource>(
+    source: S,
+    entry: usize,
+    z: &[f64],
+    rest_of: impl Fn(usize) -> Residual,
+    error_of: impl Fn(usize) -> f64,
+) -> Option<Corrected> {
+    let (mut correction, mut magnitude, mut off) = (0.0, 0.0, 0.0);
+    for (row, z_k) in z.iter().enumerate() {
+        let residual = source.rhs(row);
+        let term = z_k * residual.value;
+        correction += term;
+        magnitude += term.abs();
+        off = add_up(off, mul_up(z_k.abs(), residual.slack));
+        off = add_up(off, mul_up(rest_of(row).magnitude(), error_of(row)));
+    }
+    let value = source.base(entry) + correction;
+    let rounding = sum_slack(z.len(), magnitude) + 2.0 * f64::EPSILON * value.abs();
+    let bound = add_up(off, rounding.next_up());
+    (value.is_finite() && bound.is_finite()).then_some(Corrected { value, bound })
 }
 
 fn iterated(

@@ -6,7 +6,7 @@ use crate::solver::outcome::{Refusal, StopReason};
 use crate::solver::proof::entry::choose::{EntryChoice, EntryClass, EntryMethod, choose};
 use crate::solver::proof::entry::solved::Solved;
 use crate::solver::proof::entry::{
-    Accuracy, EntryEnd, EntryEstimate, EntryFault, EntryQuery, Known, Patience, PushSpace,
+    Accuracy, EntryEnd, EntryEstimate, EntryFault, EntryQuery, Known, Patience, PushSpace, Stored,
     bidirectional, push, walks,
 };
 use crate::solver::proof::search::{Search, SearchLimits, search};
@@ -205,9 +205,11 @@ impl<'a> Inquiry<'a> {
         }
         let share = entries_max / entries_left.max(1) as u64;
         let query = EntryQuery {
-            rows: self.system.rows(),
+            source: Stored {
+                rows: self.system.rows(),
+                known: Known::Nothing { rhs: self.system.rhs() },
+            },
             witness: &ground.witness,
-            known: Known::Nothing { rhs: self.system.rhs() },
             quotient: ground.quotient,
             entry,
             accuracy: self.options.accuracy,

@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::solver::proof::directed::add_up;
 use crate::solver::proof::entry::push::{Pause, Push, PushSpace, Pushed};
 use crate::solver::proof::entry::walk::{Share, Tally, uniform, walk};
-use crate::solver::proof::entry::{Accuracy, EntryEnd, EntryEstimate, EntryQuery};
+use crate::solver::proof::entry::{Accuracy, EntryEnd, EntryEstimate, EntryQuery, EntrySource};
 
 /// The number of walks doubles from check to check, at most this often.
 const CHECKS_MAX: u32 = 32;
@@ -20,7 +20,10 @@ const TRIAL_WALKS: u64 = 32;
 /// The spread of walks is mostly this part of their range, or less; what a check may stop early by.
 const SPREAD: f64 = 0.3;
 
-pub(super) fn push_only(query: &EntryQuery, space: &mut PushSpace) -> EntryEstimate {
+pub(super) fn push_only<S: EntrySource>(
+    query: &EntryQuery<S>,
+    space: &mut PushSpace,
+) -> EntryEstimate {
     let mut push = Push::start(query, space);
     let pause = push.run(|push| is_done(query, push));
     let proven = proven(query, &push);
@@ -34,17 +37,17 @@ pub(super) fn push_only(query: &EntryQuery, space: &mut PushSpace) -> EntryEstim
 }
 
 /// Whether what is left may be left.
-fn is_done(query: &EntryQuery, push: &Push) -> bool {
+fn is_done<S: EntrySource>(query: &EntryQuery<S>, push: &Push<S>) -> bool {
     let (value, rest) = push.known();
     rest <= 0.999 * query.accuracy.of(value, rest)
 }
 
-fn is_reached(query: &EntryQuery, estimate: &EntryEstimate) -> bool {
+fn is_reached<S: EntrySource>(query: &EntryQuery<S>, estimate: &EntryEstimate) -> bool {
     estimate.bound <= query.accuracy.of(estimate.value, estimate.bound)
 }
 
-pub(super) fn walks_only(
-    query: &EntryQuery,
+pub(super) fn walks_only<S: EntrySource>(
+    query: &EntryQuery<S>,
     failure: f64,
     seed: u64,
     space: &mut PushSpace,
@@ -53,8 +56,8 @@ pub(super) fn walks_only(
     finish_by_walks(query, &push, failure, &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
-pub(super) fn push_and_walk(
-    query: &EntryQuery,
+pub(super) fn push_and_walk<S: EntrySource>(
+    query: &EntryQuery<S>,
     failure: f64,
     seed: u64,
     space: &mut PushSpace,
@@ -64,7 +67,7 @@ pub(super) fn push_and_walk(
     let Some(entries_of_walk) = trial(query, &mut push, &mut rng) else {
         return EntryEstimate { end: EntryEnd::OverBudget, ..proven(query, &push) };
     };
-    let is_enough = |push: &Push| {
+    let is_enough = |push: &Push<S>| {
         let (value, rest) = push.known();
         let ratio = rest / query.accuracy.at_size(value);
         let walks = SPREAD * SPREAD * 2.0 * ratio * ratio * (8.0 / failure).ln();
@@ -79,7 +82,11 @@ pub(super) fn push_and_walk(
 }
 
 /// Entries that a walk from the entry reads, by a few that count for nothing else.
-fn trial(query: &EntryQuery, push: &mut Push, rng: &mut ChaCha8Rng) -> Option<f64> {
+fn trial<S: EntrySource>(
+    query: &EntryQuery<S>,
+    push: &mut Push<S>,
+    rng: &mut ChaCha8Rng,
+) -> Option<f64> {
     let mut left = query.entries_max;
     for _ in 0..TRIAL_WALKS {
         walk(query, query.entry, rng, &mut left)?;
@@ -88,9 +95,9 @@ fn trial(query: &EntryQuery, push: &mut Push, rng: &mut ChaCha8Rng) -> Option<f6
     Some(push.touched_entries as f64 / TRIAL_WALKS as f64)
 }
 
-fn proven(query: &EntryQuery, push: &Push) -> EntryEstimate {
+fn proven<S: EntrySource>(query: &EntryQuery<S>, push: &Push<S>) -> EntryEstimate {
     let Pushed { estimate, rest, slack } = push.pushed();
-    let value = query.known.base(query.entry) + estimate;
+    let value = query.source.base(query.entry) + estimate;
     let bound = add_up(add_up(rest, slack), last_rounding(value));
     let bound = if bound.is_nan() { f64::INFINITY } else { bound };
     EntryEstimate {
@@ -110,9 +117,9 @@ fn last_rounding(value: f64) -> f64 {
     2.0 * f64::EPSILON * value.abs()
 }
 
-fn finish_by_walks(
-    query: &EntryQuery,
-    push: &Push,
+fn finish_by_walks<S: EntrySource>(
+    query: &EntryQuery<S>,
+    push: &Push<S>,
     failure: f64,
     rng: &mut ChaCha8Rng,
 ) -> EntryEstimate {
@@ -136,7 +143,7 @@ fn finish_by_walks(
         // The sum of what is left was rounded, too.
         let width = starts.total * spread + rest * f64::EPSILON * (starts.rows.len() + 8) as f64;
         let mean = starts.total * tally.mean();
-        let value = query.known.base(query.entry) + (estimate + mean);
+        let value = query.source.base(query.entry) + (estimate + mean);
         let rounding = 4.0 * f64::EPSILON * (estimate.abs() + mean.abs()) + last_rounding(value);
         let bound = add_up(add_up(width * (1.0 + 1e-9), slack), rounding);
         if bound < best.bound {
@@ -166,7 +173,12 @@ struct Plan {
 
 impl Plan {
     /// Enough checks for Hoeffding's bound to reach the accuracy at the last.
-    fn of(query: &EntryQuery, push: &Push, starts: &Starts, failure: f64) -> Self {
+    fn of<S: EntrySource>(
+        query: &EntryQuery<S>,
+        push: &Push<S>,
+        starts: &Starts,
+        failure: f64,
+    ) -> Self {
         let (value, _) = push.known();
         // An entry may turn out smaller than it looks, so a relative accuracy gets more checks.
         let margin = if let Accuracy::Relative(_) = query.accuracy { 0.1 } else { 1.0 };
@@ -199,7 +211,7 @@ struct Starts {
 }
 
 impl Starts {
-    fn of(query: &EntryQuery, push: &Push) -> Self {
+    fn of<S: EntrySource>(query: &EntryQuery<S>, push: &Push<S>) -> Self {
         let v = query.witness.v();
         let (mut rows, mut signs, mut sums, mut total) = (vec![], vec![], vec![], 0.0);
         for (row, s) in push.left().filter(|(_, s)| *s != 0.0) {
@@ -212,10 +224,10 @@ impl Starts {
     }
 
     /// Walks until there are `walks`; whether the entries left sufficed.
-    fn walk_until(
+    fn walk_until<S: EntrySource>(
         &self,
         walks: u64,
-        query: &EntryQuery,
+        query: &EntryQuery<S>,
         rng: &mut ChaCha8Rng,
         left: &mut u64,
         tally: &mut Tally,

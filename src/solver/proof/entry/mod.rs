@@ -18,20 +18,19 @@ mod walk;
 
 pub use accuracy::{Accuracy, Patience};
 pub use choose::{EntryChoice, EntryClass, EntryMethod, choose};
+pub(in crate::solver) use dual::corrected;
 pub use inquiry::{BoundKind, EntryAnswer, Inquiry, InquiryFault, InquiryOptions, SetUp};
 pub use push::PushSpace;
-pub use source::Known;
+pub use source::{EntrySource, Known, Stored};
 
 use crate::solver::proof::witness::Witness;
-use crate::solver::system::Rows;
 
 /// What is asked: `x*_i` of `A x* = b` to an accuracy, within a budget.
 #[derive(Debug, Clone, Copy)]
-pub struct EntryQuery<'a> {
-    pub rows: Rows<'a>,
-    /// Must hold for `rows`.
+pub struct EntryQuery<'a, S = Stored<'a>> {
+    pub source: S,
+    /// Must hold for the matrix of `source`.
     pub witness: &'a Witness,
-    pub known: Known<'a>,
     /// At least `max_k |b_k| / w_k`, or `max_k |b − A x|_k / w_k` where an `x` is known: the
     /// [`quotient_max`](super::ErrorBound::quotient_max) of that `x` (of `x = 0`).
     pub quotient: f64,
@@ -112,7 +111,10 @@ pub enum EntryFault {
 ///
 /// Source: Andersen, Borgs, Chayes, Hopcroft, Mirrokni and Teng, *Local computation of PageRank
 /// contributions*, WAW 2007, for general `A`.
-pub fn push(query: &EntryQuery, space: &mut PushSpace) -> Result<EntryEstimate, EntryFault> {
+pub fn push<S: EntrySource>(
+    query: &EntryQuery<S>,
+    space: &mut PushSpace,
+) -> Result<EntryEstimate, EntryFault> {
     check(query)?;
     Ok(join::push_only(query, space))
 }
@@ -122,8 +124,8 @@ pub fn push(query: &EntryQuery, space: &mut PushSpace) -> Result<EntryEstimate, 
 ///
 /// # Errors
 /// See [`EntryFault`]; `failure` must lie in (0, 1).
-pub fn walks(
-    query: &EntryQuery,
+pub fn walks<S: EntrySource>(
+    query: &EntryQuery<S>,
     failure: f64,
     seed: u64,
     space: &mut PushSpace,
@@ -141,8 +143,8 @@ pub fn walks(
 ///
 /// Source: Lofgren, Banerjee and Goel, *Personalized PageRank estimation and search: a bidirectional
 /// approach*, WSDM 2016, for general `A`.
-pub fn bidirectional(
-    query: &EntryQuery,
+pub fn bidirectional<S: EntrySource>(
+    query: &EntryQuery<S>,
     failure: f64,
     seed: u64,
     space: &mut PushSpace,
@@ -152,14 +154,14 @@ pub fn bidirectional(
     Ok(join::push_and_walk(query, failure, seed, space))
 }
 
-fn check(query: &EntryQuery) -> Result<(), EntryFault> {
-    let order = query.rows.count();
+fn check<S: EntrySource>(query: &EntryQuery<S>) -> Result<(), EntryFault> {
+    let order = query.source.order();
     let length = |member, found| match found == order {
         true => Ok(()),
         false => Err(EntryFault::Length { member, expected: order, found }),
     };
     length("witness", query.witness.order())?;
-    query.known.lengths().into_iter().try_for_each(|(member, found)| length(member, found))?;
+    query.source.lengths().into_iter().try_for_each(|(member, found)| length(member, found))?;
     if query.entry >= order {
         return Err(EntryFault::OutOfRange { entry: query.entry, order });
     }

@@ -2,7 +2,7 @@
 //! order of pushes; when to stop is the caller's.
 
 use crate::solver::proof::directed::{add_up, mul_up, sum_slack};
-use crate::solver::proof::entry::EntryQuery;
+use crate::solver::proof::entry::{EntryQuery, EntrySource};
 
 /// A row is worth a push from this part of the mean of what the touched rows hold.
 const WORTH: f64 = 0.5;
@@ -61,8 +61,8 @@ pub(super) enum Pause {
 }
 
 /// A backward push under way.
-pub(super) struct Push<'a> {
-    query: &'a EntryQuery<'a>,
+pub(super) struct Push<'a, S> {
+    query: &'a EntryQuery<'a, S>,
     space: &'a mut PushSpace,
     /// `Σ |s_k| v_k`, tracked.
     pub potential: f64,
@@ -85,9 +85,9 @@ pub(super) struct Pushed {
     pub slack: f64,
 }
 
-impl<'a> Push<'a> {
-    pub fn start(query: &'a EntryQuery<'a>, space: &'a mut PushSpace) -> Self {
-        space.reset(query.rows.count());
+impl<'a, S: EntrySource> Push<'a, S> {
+    pub fn start(query: &'a EntryQuery<'a, S>, space: &'a mut PushSpace) -> Self {
+        space.reset(query.source.order());
         space.nodes[query.entry] = Node { s: 1.0, is_touched: true, is_queued: false };
         space.touched.push(query.entry as u32);
         Self {
@@ -128,7 +128,7 @@ impl<'a> Push<'a> {
         self.gather(worth);
         let (mut next, mut look_at) = (0, self.touched_entries);
         while let Some(&row) = self.space.queue.get(next) {
-            let entries = self.query.rows.cols(row as usize).len() as u64;
+            let entries = self.query.source.entries_of(row as usize) as u64;
             if self.touched_entries + entries > self.query.entries_max {
                 return Some(Pause::OverBudget);
             }
@@ -162,21 +162,22 @@ impl<'a> Push<'a> {
 
     fn push(&mut self, row: usize, worth: f64) {
         let PushSpace { nodes, touched, queue } = &mut *self.space;
-        let (rows, v) = (self.query.rows, self.query.witness.v());
+        let (source, v) = (self.query.source, self.query.witness.v());
         nodes[row].is_queued = false;
-        let Some(diagonal) = rows.diagonal(row) else { return };
+        let Some(diagonal) = source.diagonal(row) else { return };
         let share = self.query.relaxation * nodes[row].s / diagonal;
         // Below the normal numbers its rounding is not relative; what it would move is nothing.
         if !share.is_normal() {
             return;
         }
-        let rhs = self.query.known.at(rows, row);
+        let rhs = source.rhs(row);
         let term = share * rhs.value;
         self.estimate += term;
         self.estimate_magnitude += term.abs();
         self.loss += share.abs() * rhs.slack;
-        let (cols, values) = rows.row(row);
-        for (&col, &value) in cols.iter().zip(values) {
+        let mut entries = 0;
+        for (col, value) in source.row(row) {
+            entries += 1;
             let (node, v) = (&mut nodes[col as usize], v[col as usize]);
             let moved = value * share;
             let (old, new) = (node.s.abs(), node.s - moved);
@@ -194,7 +195,7 @@ impl<'a> Push<'a> {
             }
         }
         self.pushes += 1;
-        self.touched_entries += cols.len() as u64;
+        self.touched_entries += entries;
     }
 
     /// `Σ |s_k| v_k` as computed, and at least that.
@@ -207,7 +208,7 @@ impl<'a> Push<'a> {
 
     /// The entry as far as it is known, and what is left, both as tracked.
     pub fn known(&self) -> (f64, f64) {
-        let base = self.query.known.base(self.query.entry);
+        let base = self.query.source.base(self.query.entry);
         (base + self.estimate, self.potential * self.query.quotient)
     }
 

@@ -13,7 +13,7 @@ use crate::solver::proof::entry::inquiry::{
 };
 use crate::solver::proof::entry::run::{Run, RunEnd};
 use crate::solver::proof::entry::{
-    Accuracy, EntryEnd, EntryMethod, EntryQuery, Known, Patience, PushSpace, push,
+    Accuracy, EntryEnd, EntryMethod, EntryQuery, Known, Patience, PushSpace, Stored, push,
 };
 use crate::solver::proof::search::{SearchLimits, find};
 use crate::solver::proof::{ErrorBound, Witness};
@@ -275,9 +275,11 @@ impl Solved {
         }
         let left = run.left.saturating_sub(run.touched_entries);
         let query = EntryQuery {
-            rows: system.rows(),
+            source: Stored {
+                rows: system.rows(),
+                known: Known::Solution { rhs: system.rhs(), x: &self.x },
+            },
             witness: bound.witness(),
-            known: Known::Solution { rhs: system.rhs(), x: &self.x },
             quotient,
             entry: answer.entry,
             accuracy,

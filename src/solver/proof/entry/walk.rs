@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use crate::solver::proof::directed::sum_slack;
-use crate::solver::proof::entry::EntryQuery;
+use crate::solver::proof::entry::{EntryQuery, EntrySource};
 
 /// What a walk brought home.
 #[derive(Debug, Clone, Copy)]
@@ -23,22 +23,21 @@ pub(super) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 
 /// Walks from `row` to an end. `left` is what may be read, and falls by what was; none when it does not
 /// suffice.
-pub(super) fn walk(
-    query: &EntryQuery,
+pub(super) fn walk<S: EntrySource>(
+    query: &EntryQuery<S>,
     mut row: usize,
     rng: &mut ChaCha8Rng,
     left: &mut u64,
 ) -> Option<Share> {
-    let (rows, v) = (query.rows, query.witness.v());
+    let (source, v) = (query.source, query.witness.v());
     let mut sign = 1.0;
     loop {
-        let (cols, values) = rows.row(row);
-        *left = left.checked_sub(cols.len() as u64)?;
-        let diagonal = rows.diagonal(row)?;
+        *left = left.checked_sub(source.entries_of(row) as u64)?;
+        let diagonal = source.diagonal(row)?;
         let total = diagonal.abs() * v[row];
         let draw = uniform(rng) * total;
         let (mut beside, mut onward) = (0.0, None);
-        for (&col, &value) in cols.iter().zip(values) {
+        for (col, value) in source.row(row) {
             let is_beside = col as usize != row;
             beside += if is_beside { value.abs() * v[col as usize] } else { 0.0 };
             if is_beside && draw < beside {
@@ -55,11 +54,17 @@ pub(super) fn walk(
 }
 
 /// What a walk that ends in `row` brings home: `± b_row / (⟨A⟩ v)_row`.
-fn share(query: &EntryQuery, row: usize, sign: f64, total: f64, beside: f64) -> Share {
-    let rhs = query.known.at(query.rows, row);
+fn share<S: EntrySource>(
+    query: &EntryQuery<S>,
+    row: usize,
+    sign: f64,
+    total: f64,
+    beside: f64,
+) -> Share {
+    let rhs = query.source.rhs(row);
     let gap_min = query.witness.w()[row];
     let gap = (total - beside).max(gap_min);
-    let gap_slack = sum_slack(query.rows.cols(row).len(), total + beside);
+    let gap_slack = sum_slack(query.source.entries_of(row), total + beside);
     let value = rhs.value / gap;
     let rounding = 4.0 * f64::EPSILON * value.abs() + f64::MIN_POSITIVE;
     let slack = value.abs() * (gap_slack / gap_min) + rhs.slack / gap_min + rounding;
