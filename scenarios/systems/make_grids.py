@@ -3,12 +3,14 @@
 
     pip install pandapower==3.5.6 numpy==2.4.6 scipy==1.17.1
     python3 make_grids.py                       # writes NAME.mtx, NAME_b.mtx and prints their facts
+    python3 make_grids.py others DIRECTORY      # two more, which are not ours to hand on
 
 B' is the bus susceptance matrix (per unit) that pandapower's DC power flow uses, P the injections minus
 phase shifters and shunts, plus what the fixed angle of the slack bus contributes; x is bus angles in
 radians. Each system is solved with SciPy and compared with the angles that pandapower itself finds.
 """
 import os
+import sys
 
 import numpy as np
 import pandapower
@@ -20,7 +22,16 @@ from pandapower.pypower.idx_bus import GS, VA
 from pandapower.pypower.makeSbus import makeSbus
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-GRIDS = {"ieee118": "case118", "case1354pegase": "case1354pegase", "case9241pegase": "case9241pegase"}
+GRIDS = {
+    "ieee118": "case118",
+    "case300": "case300",
+    "case1354pegase": "case1354pegase",
+    "case2869pegase": "case2869pegase",
+    "case6470rte": "case6470rte",
+    "case6515rte": "case6515rte",
+    "case9241pegase": "case9241pegase",
+}
+OTHERS = {"case3120sp": "case3120sp", "gbnetwork": "GBnetwork"}
 
 
 def system_of(case):
@@ -60,25 +71,26 @@ def number(value):
     return text[:-2] if text.endswith(".0") else text
 
 
-def write(name, case, matrix, rhs):
+def write(directory, name, case, matrix, rhs):
     symmetric = (matrix != matrix.T).nnz == 0
     coo = (sparse.tril(matrix) if symmetric else matrix).tocsr().tocoo()
     about = f"% {case} of pandapower {pandapower.__version__}: DC power flow, slack bus removed. See README.md.\n"
-    with open(os.path.join(HERE, f"{name}.mtx"), "w") as out:
+    with open(os.path.join(directory, f"{name}.mtx"), "w") as out:
         out.write(f"%%MatrixMarket matrix coordinate real {'symmetric' if symmetric else 'general'}\n{about}")
         out.write(f"{matrix.shape[0]} {matrix.shape[1]} {coo.nnz}\n")
         for row, col, value in zip(coo.row, coo.col, coo.data):
             out.write(f"{row + 1} {col + 1} {number(value)}\n")
-    with open(os.path.join(HERE, f"{name}_b.mtx"), "w") as out:
+    with open(os.path.join(directory, f"{name}_b.mtx"), "w") as out:
         out.write(f"%%MatrixMarket matrix array real general\n{about}{rhs.size} 1\n")
         out.writelines(f"{number(value)}\n" for value in rhs)
     return symmetric
 
 
 def main():
-    for name, case in GRIDS.items():
+    grids, directory = (OTHERS, sys.argv[2]) if sys.argv[1:2] == ["others"] else (GRIDS, HERE)
+    for name, case in grids.items():
         matrix, rhs, angles = system_of(case)
-        symmetric = write(name, case, matrix, rhs)
+        symmetric = write(directory, name, case, matrix, rhs)
         x = linalg.spsolve(matrix.tocsc(), rhs)
         print(
             f"{name}: n={matrix.shape[0]} nnz={matrix.nnz} symmetric to the bit={symmetric}"

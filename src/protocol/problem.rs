@@ -151,7 +151,8 @@ impl From<Refusal> for Problem {
         let (kind, pointer, way_out) = match &refusal {
             Refusal::ZeroDiagonal { instead, .. }
             | Refusal::NotSymmetric { instead, .. }
-            | Refusal::NotPositiveDefinite { instead, .. } => (
+            | Refusal::NotPositiveDefinite { instead, .. }
+            | Refusal::WrongClass { instead, .. } => (
                 ProblemKind::UnsuitableMethod,
                 "/method".to_owned(),
                 Some(format!("use method `{instead}`, or `hybrid`, which chooses for you")),

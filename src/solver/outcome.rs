@@ -141,6 +141,9 @@ pub enum Refusal {
         "cg needs a positive definite matrix, but diagonal entry {row} is {value}; try {instead}"
     )]
     NotPositiveDefinite { row: usize, value: f64, instead: MethodName },
+    /// A symmetric indefinite matrix whose splitting by the diagonal is known not to contract.
+    #[error("{method} is not for this class of matrix: {evidence}; try {instead}")]
+    WrongClass { method: MethodName, evidence: String, instead: MethodName },
     #[error("the matrix is structurally singular: {evidence}")]
     StructurallySingular { evidence: String },
     #[error("{method} takes no preconditioner `{preconditioner}`; leave it out")]

@@ -327,7 +327,11 @@ fn grid(name: &str) -> LinearSystem {
 fn the_shipped_grids_are_what_their_readme_says() {
     for (name, order, nonzeros, negatives) in [
         ("ieee118", 117, 463, 0),
+        ("case300", 299, 1_115, 1),
         ("case1354pegase", 1_353, 4_763, 0),
+        ("case2869pegase", 2_868, 10_794, 0),
+        ("case6470rte", 6_469, 22_597, 89),
+        ("case6515rte", 6_514, 22_714, 89),
         ("case9241pegase", 9_240, 37_644, 15),
     ] {
         let found = Analysis::of(&grid(name));

@@ -190,8 +190,16 @@ fn an_initial_guess_that_is_exact_needs_no_iteration() {
 }
 
 #[test]
-fn hybrid_solves_both_real_grids() {
-    for (name, unknowns) in [("ieee118", 117), ("case9241pegase", 9_240)] {
+fn hybrid_solves_every_real_grid() {
+    for (name, unknowns) in [
+        ("ieee118", 117),
+        ("case300", 299),
+        ("case1354pegase", 1_353),
+        ("case2869pegase", 2_868),
+        ("case6470rte", 6_469),
+        ("case6515rte", 6_514),
+        ("case9241pegase", 9_240),
+    ] {
         let (code, report) = solve(&[&grid(name)]);
         assert_eq!(code, Some(0), "{report}");
         assert_eq!(report["unknowns"], unknowns);
@@ -202,13 +210,21 @@ fn hybrid_solves_both_real_grids() {
 }
 
 #[test]
-fn cg_does_not_touch_the_indefinite_grid_and_says_why() {
-    let output = weir(&["solve", &grid("case9241pegase"), "--method", "cg"]);
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("NOT CONVERGED"), "{text}");
-    assert!(text.contains("positive definite"), "{text}");
-    assert!(text.contains("direct") || text.contains("hybrid"), "names a way out: {text}");
+fn indefinite_grids_are_refused_by_what_cannot_converge_on_them_with_the_evidence() {
+    for name in ["case300", "case6470rte", "case6515rte", "case9241pegase"] {
+        for (method, class) in [
+            ("cg", "needs a positive definite matrix"),
+            ("jacobi", "not an H-matrix"),
+            ("gauss_seidel", "not an H-matrix"),
+        ] {
+            let output = weir(&["solve", &grid(name), "--method", method]);
+            assert_eq!(output.status.code(), Some(1));
+            let text = String::from_utf8_lossy(&output.stdout);
+            for part in ["NOT CONVERGED", class, "entry", " is -", "try hybrid"] {
+                assert!(text.contains(part), "{name}, {method}: `{part}` is not in: {text}");
+            }
+        }
+    }
 }
 
 /// Exit code 2, nothing on standard output, and an error that holds all of `says`.

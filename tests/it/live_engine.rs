@@ -354,26 +354,38 @@ fn a_method_that_was_asked_for_by_name_says_what_it_has_lost() {
     assert!(is_typed, "{end:?}");
 }
 
-/// case9241pegase: symmetric, indefinite; everything that relaxes diverges on it.
-fn grid() -> LinearSystem {
-    let read = |name: &str| {
-        let place = format!("{}/scenarios/systems/{name}", env!("CARGO_MANIFEST_DIR"));
+/// A power grid of the repository.
+fn grid(name: &str) -> LinearSystem {
+    let read = |suffix: &str| {
+        let place = format!("{}/scenarios/systems/{name}{suffix}", env!("CARGO_MANIFEST_DIR"));
         std::fs::read(place).expect("a file of the repository")
     };
-    let read_in = read_matrix(&read("case9241pegase.mtx")[..], ReadLimits::default()).unwrap();
-    let rhs = read_rhs(&read("case9241pegase_b.mtx")[..], read_in.rows).unwrap();
+    let read_in = read_matrix(&read(".mtx")[..], ReadLimits::default()).unwrap();
+    let rhs = read_rhs(&read("_b.mtx")[..], read_in.rows).unwrap();
     LinearSystem::assemble(read_in.rows, read_in.cols, read_in.arrays, rhs).unwrap()
 }
 
 #[test]
-fn an_indefinite_grid_is_kept_true_by_its_path() {
-    let system = grid();
+fn the_grid_of_9241_buses_is_kept_true_by_its_path() {
+    check_indefinite_grid("case9241pegase", 300);
+}
+
+#[test]
+fn other_indefinite_grids_are_kept_true_by_their_paths() {
+    for name in ["case300", "case6470rte", "case6515rte"] {
+        check_indefinite_grid(name, 100);
+    }
+}
+
+/// Symmetric and indefinite: everything that relaxes may diverge on it.
+fn check_indefinite_grid(name: &str, steps: usize) {
+    let system = grid(name);
     let n = system.order();
     let mut live = of_method(system, MethodName::Hybrid);
     let mut governor = Governor::default();
     let mut draws = Draws::seeded(11);
     let (mut by_path, mut by_others) = (0, 0);
-    for step in 0..300 {
+    for step in 0..steps {
         let mut delta = CostDelta::default();
         let row = draws.below(n);
         let held = live.live().rhs()[row];
@@ -402,10 +414,10 @@ fn an_indefinite_grid_is_kept_true_by_its_path() {
             governor.learn(&plan, &done, Duration::from_nanos(done.work.nonzeros));
         }
         let (found, threshold) = (live.measure(), live.residual_threshold());
-        assert!(found <= threshold, "step {step}: {found:e} > {threshold:e}");
+        assert!(found <= threshold, "{name}, step {step}: {found:e} > {threshold:e}");
         assert_eq!(live.error_bound().kind, BoundKind::None, "nothing is proven of it");
     }
-    assert!(by_path > 5 * by_others, "{by_path} {by_others}");
+    assert!(by_path > 5 * by_others, "{name}: {by_path} {by_others}");
 }
 
 #[test]

@@ -189,6 +189,29 @@ fn jacobi_on_a_matrix_without_dominance_is_reported_as_diverging() {
 }
 
 #[test]
+fn methods_that_relax_refuse_an_indefinite_matrix_and_take_a_dominant_one_of_both_signs() {
+    let mut minor = chain(6, 1.0);
+    (minor[2][3], minor[3][2]) = (-4.0, -4.0);
+    let mut signs = minor.clone();
+    signs[0][0] = -3.0;
+    let mut dominant = chain(6, 1.0);
+    dominant[4][4] = -9.0;
+    for method in [Jacobi, GaussSeidel] {
+        for (dense, evidence) in [(&minor, "(2, 3) is -4"), (&signs, "not an H-matrix")] {
+            let refusal = outcome_of(dense, &[1.0; 6], with(method)).unwrap_err();
+            let Refusal::WrongClass { evidence: found, instead: Hybrid, .. } = &refusal else {
+                panic!("{refusal:?}")
+            };
+            assert!(found.contains(evidence), "{found}");
+        }
+        assert_solves(&dominant, &[1.0; 6], with(method));
+    }
+    for dense in [&minor, &signs] {
+        assert_solves(dense, &[1.0; 6], with(Hybrid));
+    }
+}
+
+#[test]
 fn gmres_with_one_vector_stagnates_on_a_cyclic_shift_and_with_n_solves_it() {
     let mut rhs = vec![0.0; 12];
     rhs[0] = 1.0;

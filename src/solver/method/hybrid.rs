@@ -2,12 +2,13 @@
 //! carries it out and moves on to the next candidate when one stalls, breaks down or is too dear.
 
 use crate::solver::analysis::{
-    Analysis, Asymmetry, Definiteness, Diagonal, HMatrixProof, StructuralRank,
+    Analysis, Asymmetry, Definiteness, Diagonal, HMatrixProof, StructuralRank, Verdict,
 };
 use crate::solver::method::direct::Shape;
 use crate::solver::method::{separator, with_preconditioner};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use crate::solver::outcome::Refusal;
+use crate::solver::proof::{self, SearchLimits};
 use crate::solver::system::Rows;
 
 /// One method to try.
@@ -47,6 +48,9 @@ const NARROW_FLOPS_PER_ROW: f64 = 1_000.0;
 /// Iterations with multigrid that are worth their time: what takes more had better be factorised, or
 /// iterated with an incomplete factor.
 const MULTIGRID_ITERATIONS_MAX: f64 = 200.0;
+
+/// Products with `A` that may be spent on a proof that a matrix is of the wrong class.
+const REFUTING_PRODUCTS_MAX: u64 = 512;
 
 /// The candidates for a system and its options, in the order in which they are tried. Never empty.
 ///
@@ -306,7 +310,43 @@ fn refuse(analysis: &Analysis, rows: Rows, options: &SolveOptions) -> Result<(),
             let method = with_preconditioner(method, preconditioner);
             Err(Refusal::ZeroDiagonal { method, row, instead: MethodName::Direct })
         }
+        Some(_) | None if divides => refuse_relaxation(analysis, rows, options),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Refuses Jacobi and Gauss-Seidel on a symmetric indefinite matrix. With a diagonal of one sign it is a
+/// theorem that they do not converge (see [`Analysis::prospect`]); with both signs they do only on an
+/// H-matrix as far as theorems go, so a proof that it is none is looked for. The search costs up to
+/// [`REFUTING_PRODUCTS_MAX`] products with `A`; where it proves nothing, the method may try.
+fn refuse_relaxation(
+    analysis: &Analysis,
+    rows: Rows,
+    options: &SolveOptions,
+) -> Result<(), Refusal> {
+    let method = options.method;
+    let refusal =
+        |evidence| Err(Refusal::WrongClass { method, evidence, instead: MethodName::Hybrid });
+    let prospect = analysis.prospect(method);
+    if prospect.verdict == Verdict::Impossible {
+        return refusal(prospect.reason.clone());
+    }
+    let Definiteness::RefutedByDiagonal { row, value } = analysis.definiteness else {
+        return Ok(());
+    };
+    let is_h_matrix = analysis.h_matrix.or(analysis.h_matrix_up_to_rounding).is_some();
+    if is_h_matrix || !analysis.symmetry.values {
+        return Ok(());
+    }
+    let limits = SearchLimits {
+        entries_max: REFUTING_PRODUCTS_MAX * rows.values.len() as u64,
+        memory_bytes_max: options.memory_bytes_max,
+    };
+    match proof::find(rows, limits) {
+        Err(fault) if fault.refutes() => refusal(format!(
+            "symmetric and indefinite, entry ({row}, {row}) is {value}, and {fault}"
+        )),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
