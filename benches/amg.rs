@@ -13,34 +13,21 @@ mod harness;
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
+use harness::systems::{system, title};
 use harness::{Contender, Timed, milliseconds, print_race, race, timed};
 use weir::runtime::clock::Clock;
 use weir::solver::amg::{Goal, Hierarchy, Symmetry, bicgstab, conjugate_gradients};
 use weir::solver::analysis::Analysis;
 use weir::solver::engine::Engine;
-use weir::solver::gallery;
 use weir::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use weir::solver::outcome::{Outcome, Step};
 use weir::solver::system::LinearSystem;
 
 /// The systems, by the letters of the goals.
-const SYSTEMS: [(&str, &str, Symmetry); 3] = [
-    ("c", "Poisson 1000 x 1000", Symmetry::Symmetric),
-    ("d", "Poisson 100 x 100 x 100", Symmetry::Symmetric),
-    ("g", "upwind convection-diffusion 500 x 500", Symmetry::General),
-];
+const SYSTEMS: [(&str, Symmetry); 3] =
+    [("c", Symmetry::Symmetric), ("d", Symmetry::Symmetric), ("g", Symmetry::General)];
 
 const GOAL: Goal = Goal { tolerance: 1e-8, iterations_max: 1_000 };
-
-fn system(letter: &str) -> LinearSystem {
-    const IN_RANGE: &str = "the sizes are in range";
-    match letter {
-        "c" => gallery::poisson_2d(1_000, 7).expect(IN_RANGE),
-        "d" => gallery::poisson_3d(100, 7).expect(IN_RANGE),
-        "g" => gallery::convection_diffusion(500, 50.0, 7).expect(IN_RANGE),
-        other => panic!("there is no system `{other}`"),
-    }
-}
 
 fn build(system: &LinearSystem, symmetry: Symmetry) -> Hierarchy {
     match Hierarchy::build(system.rows(), symmetry, 8 << 30) {
@@ -134,7 +121,8 @@ fn main() {
     let is_alone = wanted.iter().any(|argument| argument == "alone");
     wanted.retain(|argument| argument != "alone");
     let threads = rayon::current_num_threads();
-    for (letter, title, symmetry) in SYSTEMS {
+    for (letter, symmetry) in SYSTEMS {
+        let title = title(letter);
         if !wanted.is_empty() && !wanted.iter().any(|argument| argument == letter) {
             continue;
         }

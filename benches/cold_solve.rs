@@ -12,60 +12,24 @@
 mod harness;
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::BufWriter;
 use std::path::Path;
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
+use harness::product::race_product;
+use harness::systems::{read_system, system, title};
 use harness::{Contender, Timed, flag, median, print_race, race, timed};
-use rayon::prelude::*;
 use weir::runtime::clock::Clock;
 use weir::solver::analysis::Analysis;
 use weir::solver::engine::Engine;
-use weir::solver::gallery;
-use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs, write_matrix, write_vector};
+use weir::solver::matrix_market::{write_matrix, write_vector};
 use weir::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use weir::solver::outcome::{Outcome, Step};
 use weir::solver::system::LinearSystem;
 
 /// The systems, by the letters of the goals.
-const SYSTEMS: [(&str, &str); 6] = [
-    ("a", "random asymmetric dominant, n = 10,000, nnz = 50,000"),
-    ("b", "random asymmetric dominant, n = 1,000,000, nnz = 5,000,000"),
-    ("c", "Poisson 1000 x 1000"),
-    ("d", "Poisson 100 x 100 x 100"),
-    ("e", "case9241pegase, DC power flow"),
-    ("g", "upwind convection-diffusion 500 x 500"),
-];
-
-fn system(letter: &str) -> LinearSystem {
-    const IN_RANGE: &str = "the sizes are in range";
-    match letter {
-        "a" => gallery::diagonally_dominant(10_000, 50_000, 1).expect(IN_RANGE),
-        "b" => gallery::diagonally_dominant(1_000_000, 5_000_000, 2).expect(IN_RANGE),
-        "c" => gallery::poisson_2d(1_000, 7).expect(IN_RANGE),
-        "d" => gallery::poisson_3d(100, 7).expect(IN_RANGE),
-        "e" => {
-            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/systems");
-            read_system(&directory.join("case9241pegase.mtx"))
-        }
-        "g" => gallery::convection_diffusion(500, 50.0, 7).expect(IN_RANGE),
-        other => panic!("there is no system `{other}`"),
-    }
-}
-
-fn read_system(matrix: &Path) -> LinearSystem {
-    let open = |path: &Path| {
-        BufReader::new(
-            File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-        )
-    };
-    let read = read_matrix(open(matrix), ReadLimits::default()).expect("a matrix");
-    let stem = matrix.file_stem().and_then(|stem| stem.to_str()).expect("a file name");
-    let rhs = matrix.with_file_name(format!("{stem}_b.mtx"));
-    let rhs = read_rhs(open(&rhs), read.rows).expect("a right-hand side");
-    LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs).expect("a system")
-}
+const SYSTEMS: [&str; 6] = ["a", "b", "c", "d", "e", "g"];
 
 /// What is raced on a system; the bench's own `textbook` method comes last, as the alternative.
 fn methods(letter: &str) -> Vec<(MethodName, Option<PreconditionerName>)> {
@@ -299,77 +263,8 @@ fn race_methods(clock: &Clock, letter: &str, title: &str, turns: usize) {
     print_race(&format!("({letter}) {title}: set-up and iterations to 1e-8"), &measured);
 }
 
-/// An engine that iterates on the system: its arrays lie in memory as a solve has them.
-fn begun(system: LinearSystem) -> Engine {
-    let options = SolveOptions {
-        method: MethodName::Bicgstab,
-        preconditioner: Some(PreconditionerName::Jacobi),
-        ..SolveOptions::default()
-    };
-    let analysis = Analysis::of(&system);
-    let mut engine = Engine::new(system, analysis, None, options).expect("the diagonal is full");
-    for _ in 0..3 {
-        engine.step();
-    }
-    engine
-}
-
-/// `y = A x` against a triad `a = b + s c` over arrays of the same memory, both counted in bytes that
-/// must move for compressed rows: 12 for an entry, 4 for a row pointer, 8 for `x`, 16 for `y` (a store
-/// reads the line first); 32 for an element of the triad. Where rows repeat their stencil weir reads no
-/// indices and fewer bytes than that, so its rate may exceed the triad's.
-fn race_product(clock: &Clock, letter: &str, title: &str) {
-    let engine = begun(system(letter));
-    let system = engine.system();
-    let (n, nonzeros) = (system.order(), system.nonzeros());
-    let x: Vec<f64> = (0..n).map(|i| 1.0 + i as f64 / n as f64).collect();
-    let (mut y, mut naive) = (vec![0.0; n], vec![0.0; n]);
-    let product_bytes = 12 * nonzeros + 28 * n;
-    let length = product_bytes / 32;
-    let (b, c) = (vec![1.0_f64; length], vec![2.0_f64; length]);
-    let mut a = vec![0.0_f64; length];
-    let speed = |took: Duration| Timed {
-        took,
-        note: format!("{:.1} GB/s", product_bytes as f64 / took.as_secs_f64() / 1e9),
-    };
-    let measured = race(
-        25,
-        true,
-        vec![
-            Contender::new("weir product", || {
-                speed(timed(clock, || system.rows().product(&x, &mut y)).0)
-            }),
-            Contender::new("sprs product, one thread", || {
-                naive.fill(0.0);
-                speed(
-                    timed(clock, || {
-                        sprs::prod::mul_acc_mat_vec_csr(
-                            system.matrix().view(),
-                            &x[..],
-                            &mut naive[..],
-                        );
-                    })
-                    .0,
-                )
-            }),
-            Contender::new("triad of as many bytes, all threads", || {
-                let triad = || {
-                    a.par_chunks_mut(1 << 14)
-                        .zip(b.par_chunks(1 << 14))
-                        .zip(c.par_chunks(1 << 14))
-                        .for_each(|((a, b), c)| {
-                            a.iter_mut().zip(b).zip(c).for_each(|((a, b), c)| *a = b + 3.0 * c);
-                        });
-                };
-                speed(timed(clock, triad).0)
-            }),
-        ],
-    );
-    assert!(
-        y.iter()
-            .zip(&naive)
-            .all(|(one, other)| (one - other).abs() <= 1e-12 * other.abs().max(1.0))
-    );
+fn print_product(clock: &Clock, letter: &str, title: &str) {
+    let measured = race_product(clock, system(letter));
     let threads = rayon::current_num_threads();
     print_race(&format!("({letter}) {title}: one product with A, {threads} threads"), &measured);
 }
@@ -403,7 +298,8 @@ fn race_analysis(clock: &Clock, letter: &str, title: &str) {
 
 fn write_systems(directory: &Path) {
     std::fs::create_dir_all(directory).expect("the directory can be made");
-    for (letter, title) in SYSTEMS {
+    for letter in SYSTEMS {
+        let title = title(letter);
         let system = system(letter);
         let path = |suffix: &str| directory.join(format!("{letter}{suffix}.mtx"));
         let create = |path| BufWriter::new(File::create(path).expect("a file can be made"));
@@ -450,7 +346,8 @@ fn main() {
     if let Some(file) = flag(&arguments, "--file") {
         return solve_file(&clock, file, &arguments);
     }
-    for (letter, title) in SYSTEMS {
+    for letter in SYSTEMS {
+        let title = title(letter);
         let letters = arguments.iter().any(|argument| argument.len() == 1);
         if letters && !arguments.iter().any(|argument| argument == letter) {
             continue;
@@ -460,7 +357,7 @@ fn main() {
             continue;
         }
         if matches!(letter, "c" | "d") {
-            race_product(&clock, letter, title);
+            print_product(&clock, letter, title);
         }
         let turns = match letter {
             "a" | "e" => 11,

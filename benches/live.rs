@@ -13,78 +13,20 @@ mod harness;
 use std::time::Duration;
 
 use cpu_time::ProcessTime;
+use harness::changes::{Draws, Target, change};
+use harness::systems::{system, title};
 use harness::{arguments, flag, median, quantile};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use weir::solver::analysis::Analysis;
 use weir::solver::engine::Engine;
-use weir::solver::gallery;
-use weir::solver::live::{
-    Change, CostDelta, Ground, Licence, LiveSystem, RelaxationEnd, Thresholds,
-};
+use weir::solver::live::{CostDelta, Ground, Licence, LiveSystem, RelaxationEnd, Thresholds};
 use weir::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use weir::solver::outcome::Step;
-use weir::solver::system::LinearSystem;
 
 /// The systems, by the letters of the goals.
-const SYSTEMS: [(&str, &str); 3] = [
-    ("a", "random asymmetric dominant, n = 10,000, nnz = 50,000"),
-    ("b", "random asymmetric dominant, n = 1,000,000, nnz = 5,000,000"),
-    ("f", "PageRank, R-MAT, n = 1,048,576, 10,000,000 links"),
-];
+const SYSTEMS: [&str; 3] = ["a", "b", "f"];
 
 /// `‖r‖∞ ≤ RESIDUAL ‖b‖∞` is to hold after every batch.
 const RESIDUAL: f64 = 1e-8;
-
-/// Each change multiplies what it meets by 1 plus or minus this.
-const CHANGE: f64 = 1e-3;
-
-fn system(letter: &str) -> LinearSystem {
-    const IN_RANGE: &str = "the sizes are in range";
-    match letter {
-        "a" => gallery::diagonally_dominant(10_000, 50_000, 1).expect(IN_RANGE),
-        "b" => gallery::diagonally_dominant(1_000_000, 5_000_000, 2).expect(IN_RANGE),
-        "f" => gallery::page_rank(20, 10_000_000, 3).expect(IN_RANGE),
-        other => panic!("there is no system `{other}`"),
-    }
-}
-
-struct Draws(ChaCha8Rng);
-
-impl Draws {
-    fn below(&mut self, count: usize) -> usize {
-        ((u128::from(self.0.next_u64()) * count as u128) >> 64) as usize
-    }
-
-    fn factor(&mut self) -> f64 {
-        if self.0.next_u64() & 1 == 0 { 1.0 + CHANGE } else { 1.0 - CHANGE }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Target {
-    Rhs,
-    Entries,
-}
-
-/// One change of a value that is held.
-fn change(live: &LiveSystem, target: Target, draws: &mut Draws) -> CostDelta {
-    let mut delta = CostDelta::default();
-    let row = draws.below(live.order());
-    match target {
-        Target::Rhs => {
-            let new = live.rhs()[row] * draws.factor();
-            delta.edit_rhs(row, Change::Set(new), None);
-        }
-        Target::Entries => {
-            let entries = live.matrix().row(row).count();
-            let at = draws.below(entries);
-            let (col, value) = live.matrix().row(row).nth(at).expect("one of its entries");
-            delta.edit_entry(row, col as usize, Change::Set(value * draws.factor()), None);
-        }
-    }
-    delta
-}
 
 /// When relaxation runs.
 #[derive(Clone, Copy, PartialEq)]
@@ -105,7 +47,7 @@ struct Run {
 }
 
 fn run(live: &mut LiveSystem, batch: usize, target: Target, drain: Drain, limit: Duration) -> Run {
-    let mut draws = Draws(ChaCha8Rng::seed_from_u64(batch as u64));
+    let mut draws = Draws::seeded(batch as u64);
     let mut run = Run::default();
     let began = ProcessTime::now();
     while run.relax.len() < 3 || (began.elapsed() < limit && run.relax.len() < 20_000) {
@@ -195,8 +137,8 @@ fn warm(
     panic!("BiCGStab does not reach the goal");
 }
 
-fn race(letter: &str, title: &str, limit: Duration) {
-    println!("\n{letter}: {title}");
+fn race(letter: &str, limit: Duration) {
+    println!("\n{letter}: {}", title(letter));
     let system = system(letter);
     let goal = RESIDUAL * system.rhs().iter().fold(0.0_f64, |largest, b| largest.max(b.abs()));
     let zero = vec![0.0; system.order()];
@@ -238,7 +180,7 @@ fn race(letter: &str, title: &str, limit: Duration) {
     }
     for batch in [1, 100, 10_000] {
         let mut changed = live.clone();
-        let mut draws = Draws(ChaCha8Rng::seed_from_u64(77));
+        let mut draws = Draws::seeded(77);
         for _ in 0..batch {
             let delta = change(&changed, Target::Rhs, &mut draws);
             changed.apply(&delta).expect("a change of what is held");
@@ -260,13 +202,13 @@ fn main() {
     let seconds: f64 =
         flag(&arguments, "--seconds").map_or(2.0, |text| text.parse().expect("a number"));
     let chosen = |letter: &str| {
-        let is_letter = |text: &&String| SYSTEMS.iter().any(|(letter, _)| letter == text);
+        let is_letter = |text: &&String| SYSTEMS.iter().any(|letter| letter == text);
         match arguments.iter().filter(is_letter).count() {
             0 => letter != "f",
             _ => arguments.iter().any(|text| text == letter),
         }
     };
-    for (letter, title) in SYSTEMS.into_iter().filter(|(letter, _)| chosen(letter)) {
-        race(letter, title, Duration::from_secs_f64(seconds));
+    for letter in SYSTEMS.into_iter().filter(|letter| chosen(letter)) {
+        race(letter, Duration::from_secs_f64(seconds));
     }
 }

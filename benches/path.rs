@@ -10,9 +10,6 @@
 
 mod harness;
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
 use std::time::Duration;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -22,16 +19,12 @@ use faer::sparse::linalg::cholesky::{
 };
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, Par, Side};
-use harness::{arguments, median, quantile, timed};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use harness::places::{BATCH, Place, places, typical};
+use harness::{arguments, median, systems, timed};
 use weir::runtime::clock::Clock;
 use weir::solver::gallery;
-use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs};
 use weir::solver::path::{PathEngine, PathLimits, PathPlan};
 use weir::solver::system::LinearSystem;
-
-const BATCH: usize = 16;
 
 fn main() {
     let asked = arguments();
@@ -43,14 +36,10 @@ fn main() {
 }
 
 fn system(letter: &str) -> LinearSystem {
-    if letter == "p" {
-        return gallery::poisson_2d(300, 7).expect("the size is in range");
+    match letter {
+        "p" => gallery::poisson_2d(300, 7).expect("the size is in range"),
+        letter => systems::system(letter),
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/systems");
-    let open = |name: &str| BufReader::new(File::open(folder.join(name)).expect("a system"));
-    let read = read_matrix(open("case9241pegase.mtx"), ReadLimits::default()).expect("a matrix");
-    let rhs = read_rhs(open("case9241pegase_b.mtx"), read.rows).expect("a right-hand side");
-    LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs).expect("a system")
 }
 
 fn measure(name: &str, system: &LinearSystem) {
@@ -88,17 +77,9 @@ fn measure(name: &str, system: &LinearSystem) {
     println!("plan {:?}, factor and check {:?}", median(&set_ups), median(&factorisations));
     println!("all of x, one pass over M: {:?}", median(&passes));
     println!("faer LDLᵀ: refactorisation {:?}, solve {:?}", median(&refactored), median(&solved));
-    let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let entries = system.nonzeros();
     println!("{:<28} {:>11} {:>11} {:>9}", "", "median", "p99", "ratio");
     let order = system.order();
-    let mut row = |system: &LinearSystem| {
-        let entry = rng.next_u32() as usize % entries;
-        let pointers = system.rows().pointers;
-        let row = pointers.partition_point(|&start| start as usize <= entry) - 1;
-        (row, system.rows().indices[entry] as usize, system.rows().values[entry], rng.next_u32())
-    };
-    let places: Vec<_> = (0..BATCH * 2_000).map(|_| row(system)).collect();
+    let places = places(system, BATCH * 2_000);
     report(&clock, "change of b", median(&solved), &places, |(row, _, _, _)| {
         engine.change_rhs(row, 1e-6).expect("finite");
     });
@@ -115,29 +96,10 @@ fn measure(name: &str, system: &LinearSystem) {
     println!("wear {:e}", engine.wear());
 }
 
-type Place = (usize, usize, f64, u32);
-
-fn report(
-    clock: &Clock,
-    name: &str,
-    peer: Duration,
-    places: &[Place],
-    mut work: impl FnMut(Place),
-) {
-    let (mut batches, mut singles) = (vec![], vec![]);
-    for (number, batch) in places.chunks(BATCH).enumerate() {
-        if number % 2 == 0 {
-            let (took, ()) = timed(clock, || batch.iter().for_each(|place| work(*place)));
-            batches.push(took / BATCH as u32);
-        } else {
-            for place in batch {
-                singles.push(timed(clock, || work(*place)).0);
-            }
-        }
-    }
-    let typical = median(&batches);
+fn report(clock: &Clock, name: &str, peer: Duration, places: &[Place], work: impl FnMut(Place)) {
+    let (typical, slow) = typical(clock, places, work);
     let ratio = peer.as_secs_f64() / typical.as_secs_f64();
-    println!("{name:<28} {typical:>11.2?} {:>11.2?} {ratio:>8.1}x", quantile(&singles, 0.99));
+    println!("{name:<28} {typical:>11.2?} {slow:>11.2?} {ratio:>8.1}x");
 }
 
 /// faer's LDLᵀ on a symbolic factor that is kept.

@@ -13,14 +13,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use harness::http::start_server;
 use harness::{Contender, Timed, print_race, quantile, race, timed};
-use weir::actors::node::Node;
-use weir::http::server::{HttpConfig, serve};
-use weir::ids::NodeId;
 use weir::protocol::request_text::json_request;
 use weir::protocol::solve::SolveRequest;
 use weir::runtime::clock::Clock;
-use weir::runtime::config::NodeConfig;
 use weir::solver::gallery;
 
 /// Reading a body into a system's arrays, against a generic reader and against copying the bytes.
@@ -54,23 +51,6 @@ fn race_parsers(clock: &Clock) {
         &format!("parse: {:.0} MB of JSON, n = 250,000", body.len() as f64 / 1e6),
         &measured,
     );
-}
-
-/// Starts a server on threads of its own; it lives until the bench ends.
-#[allow(clippy::disallowed_methods, reason = "the server lives beside its clients")]
-fn start_server() -> SocketAddr {
-    let (started, address) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        actix::System::new().block_on(async move {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let node = Node::launch(&NodeConfig::for_cores(cores), NodeId(0));
-            let anywhere = "127.0.0.1:0".parse().expect("an address");
-            let running = serve(&HttpConfig::new(anywhere, cores), node).expect("listens");
-            started.send(running.address).expect("the bench waits");
-            std::future::pending::<()>().await;
-        });
-    });
-    address.recv().expect("the server starts")
 }
 
 fn post(address: SocketAddr, body: &[u8]) -> TcpStream {

@@ -2,6 +2,14 @@
 //! median of their turns counts. Tables go to standard output.
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub mod changes;
+pub mod http;
+pub mod places;
+pub mod product;
+pub mod session;
+pub mod single;
+pub mod systems;
+
 use std::time::Duration;
 
 use weir::runtime::clock::Clock;
@@ -113,4 +121,10 @@ pub fn arguments() -> Vec<String> {
 pub fn flag<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
     let at = arguments.iter().position(|argument| argument == flag)?;
     arguments.get(at + 1).map(String::as_str)
+}
+
+/// Runs on a pool of so many threads.
+pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.expect("threads can be started").install(work)
 }
