@@ -18,7 +18,7 @@ use crate::protocol::stream_options::StreamOptions;
 use crate::runtime::clock::Moment;
 use crate::runtime::event::ListenerLeft;
 use crate::solver::engine::Engine;
-use crate::solver::live::{CostDelta, DeltaFault, StatedBound};
+use crate::solver::live::{CostDelta, DeltaFault, SetUp, SetUpJob, StatedBound};
 use crate::solver::proof::entry::EntryAnswer;
 
 // ---- opening and finding sessions -------------------------------------------------------------
@@ -253,6 +253,8 @@ pub struct RunQuantum {
     pub changes: Vec<SourcedDelta>,
     /// To be answered then.
     pub questions: Vec<EntriesQuestion>,
+    /// A set-up that has come home, to be taken over after the changes.
+    pub set_up: Option<FinishedSetUp>,
     pub lane: Lane,
     pub budget: Duration,
     pub asked_at: Moment,
@@ -274,13 +276,43 @@ pub struct WorkerFailure {
     pub message: String,
 }
 
-/// SolverWorker → WorkQueue: ready for a quantum of this lane.
+/// Session → WorkQueue → SolverWorker: make this set-up of a live session, whose solve stays at home and
+/// goes on. Always of the heavy lane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RunSetUp {
+    pub session: SessionId,
+    pub job: Box<SetUpJob>,
+    pub asked_at: Moment,
+    /// Set by the session when it has ended: what was not begun yet need not be.
+    pub unwanted: Arc<AtomicBool>,
+    pub reply_to: Recipient<SetUpDone>,
+}
+
+/// SolverWorker → Session: what came of a set-up; nothing of it is out any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SetUpDone {
+    /// None where nobody wanted it any more.
+    pub finished: Option<FinishedSetUp>,
+}
+
+/// A set-up on its way home.
+#[derive(Debug)]
+pub struct FinishedSetUp {
+    /// The job is lost where its worker panicked.
+    pub made: Result<Box<SetUp>, WorkerFailure>,
+    pub took: Duration,
+}
+
+/// SolverWorker → WorkQueue: ready for one unit of work of this lane.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct WorkerReady {
     pub worker: WorkerId,
     pub lane: Lane,
     pub run: Recipient<RunQuantum>,
+    pub set_up: Recipient<RunSetUp>,
 }
 
 // ---- listening --------------------------------------------------------------------------------

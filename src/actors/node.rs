@@ -267,6 +267,7 @@ fn session_factory(
         let session = seed.session;
         let links = SessionLinks {
             queue: queue.clone().recipient(),
+            set_ups: queue.clone().recipient(),
             ended: directory.clone().recipient(),
             grew: directory.clone().recipient(),
             start_subscription: Box::new(subscription_factory(

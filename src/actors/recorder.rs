@@ -59,6 +59,8 @@ impl Totals {
             Event::SessionOpened { .. }
             | Event::SessionEnded { .. }
             | Event::QuantumStarted { .. }
+            | Event::SetUpStarted { .. }
+            | Event::SetUpDone { .. }
             | Event::SessionRefused { .. }
             | Event::ListenerJoined { .. }
             | Event::ListenerLeft { .. }
@@ -136,6 +138,8 @@ impl StreamHandler<Record> for RecorderActor {
                 tracing::trace!(%node, "{event}");
             }
             Event::FramesConflated { .. }
+            | Event::SetUpStarted { .. }
+            | Event::SetUpDone { .. }
             | Event::SessionRefused { .. }
             | Event::ListenerJoined { .. }
             | Event::ListenerLeft { .. }

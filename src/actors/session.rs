@@ -8,6 +8,7 @@ mod facts;
 mod listeners;
 mod questions;
 mod reading;
+mod set_up;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,8 +19,8 @@ use tokio::sync::oneshot;
 
 use crate::actors::announcer::Announcer;
 use crate::actors::messages::{
-    Publish, QuantumDone, RunQuantum, SessionEnded, SessionGrew, SessionSeed, SolutionState,
-    SolutionUnavailable, Subscribe, SubscriptionSeed,
+    Publish, QuantumDone, RunQuantum, RunSetUp, SessionEnded, SessionGrew, SessionSeed,
+    SolutionState, SolutionUnavailable, Subscribe, SubscriptionSeed,
 };
 use crate::actors::solve::{QuantumReport, Report, Solve, Stage, StateReport};
 use crate::ids::{SessionId, SubscriptionId, SystemVersion};
@@ -43,6 +44,7 @@ use changes::PendingChanges;
 use ending::sentence;
 use facts::{Facts, milliseconds, solution_of};
 use questions::PendingQuestions;
+use set_up::PendingSetUp;
 
 /// Starts the actor behind a new listener and tells how to reach it.
 pub type StartSubscription = Box<dyn Fn(SubscriptionSeed) -> Recipient<Publish> + Send>;
@@ -50,6 +52,7 @@ pub type StartSubscription = Box<dyn Fn(SubscriptionSeed) -> Recipient<Publish> 
 /// What `node` connects a session to.
 pub struct SessionLinks {
     pub queue: Recipient<RunQuantum>,
+    pub set_ups: Recipient<RunSetUp>,
     pub ended: Recipient<SessionEnded>,
     pub grew: Recipient<SessionGrew>,
     pub start_subscription: StartSubscription,
@@ -72,6 +75,7 @@ pub struct Session {
     announcer: Announcer,
     facts: Facts,
     solve: Whereabouts,
+    set_up: PendingSetUp,
     convergence: Convergence,
     progress: LastProgress,
     opened: Moment,
@@ -162,6 +166,7 @@ impl Session {
             facts,
             memory_bytes: solve.memory_bytes(),
             solve: Whereabouts::Home(solve),
+            set_up: PendingSetUp::None,
             progress: LastProgress::default(),
             opened: environment.clock.now(),
             ended_after: None,
@@ -197,7 +202,8 @@ impl Session {
     fn request_quantum(&mut self, ctx: &mut Context<Self>) {
         match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
             Whereabouts::Home(solve) => {
-                self.hold(solve.memory_bytes() + solve.next_step_bytes());
+                let set_up_bytes = self.set_up.bytes();
+                self.hold(solve.memory_bytes() + solve.next_step_bytes() + set_up_bytes);
                 let changes = self.changes.take();
                 let questions = self.questions.take(self.changes.batches_sent_out());
                 let lane = solve.lane().max(solve.lane_of(&questions));
@@ -211,6 +217,7 @@ impl Session {
                     solve,
                     changes,
                     questions,
+                    set_up: self.set_up.take_back(),
                     lane,
                     budget: self.quantum,
                     asked_at: self.environment.clock.now(),
@@ -229,7 +236,8 @@ impl Session {
             Whereabouts::Home(solve) => solve.wants_work(),
             Whereabouts::Away(_) | Whereabouts::Gone => false,
         };
-        if wants_work || !self.changes.is_empty() || !self.questions.is_empty() {
+        let is_asked = !self.changes.is_empty() || !self.questions.is_empty();
+        if wants_work || is_asked || self.set_up.is_back() {
             self.request_quantum(ctx);
         }
     }
@@ -259,8 +267,16 @@ impl Session {
         }
     }
 
-    fn take_home(&mut self, solve: Box<Solve>, mut report: QuantumReport) {
-        self.hold(solve.memory_bytes());
+    fn take_home(
+        &mut self,
+        mut solve: Box<Solve>,
+        mut report: QuantumReport,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(job) = solve.take_job() {
+            self.send_set_up(job, ctx);
+        }
+        self.hold(solve.memory_bytes() + self.set_up.bytes());
         self.facts.follow(&solve);
         self.convergence.set_threshold(self.facts.residual_threshold);
         self.announcer.set_system_version(solve.system_version());
@@ -393,14 +409,11 @@ impl Handler<QuantumDone> for Session {
     type Result = ();
 
     fn handle(&mut self, done: QuantumDone, ctx: &mut Self::Context) {
-        if let Phase::Ended { solution, .. } = &self.phase {
+        if let Phase::Ended { .. } = &self.phase {
             self.changes.refuse_all();
             self.questions.refuse_all();
             self.solve = Whereabouts::Gone;
-            self.memory_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
-            let (session, memory_bytes) = (self.id, self.memory_bytes);
-            self.links.grew.do_send(SessionGrew { session, memory_bytes });
-            return;
+            return self.give_back();
         }
         let (solve, mut report) = match done.returned {
             Ok(returned) => returned,
@@ -413,7 +426,7 @@ impl Handler<QuantumDone> for Session {
             }
         };
         let outcome = report.outcome.take();
-        self.take_home(solve, report);
+        self.take_home(solve, report, ctx);
         match (outcome, &self.phase) {
             (Some(Outcome::Converged { .. }), Phase::Running) if self.is_live => {
                 self.announce_solved();
@@ -465,6 +478,12 @@ mod tests {
         }
     }
 
+    impl Handler<RunSetUp> for Surroundings {
+        type Result = ();
+
+        fn handle(&mut self, _: RunSetUp, _: &mut Self::Context) {}
+    }
+
     impl Handler<SessionEnded> for Surroundings {
         type Result = ();
 
@@ -505,6 +524,7 @@ mod tests {
         let around = Surroundings { ended: sender }.start();
         let links = SessionLinks {
             queue: around.clone().recipient(),
+            set_ups: around.clone().recipient(),
             ended: around.clone().recipient(),
             grew: around.recipient(),
             start_subscription: Box::new(|_| unreachable!("nobody listens")),

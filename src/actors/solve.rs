@@ -1,23 +1,28 @@
 //! The travelling part of a session: its engine, and what decides which of the engine's states are
-//! announced. One owned value that moves between a session and a worker.
+//! announced. One owned value that moves between a session and a worker. Owns what is stepped and when a
+//! quantum ends; what is said of it is `announcing`'s.
 
+mod announcing;
 pub mod live;
 mod questions;
+mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::actors::messages::{CostVerdict, EntriesQuestion, EntriesState, SourcedDelta};
-use crate::actors::solve::live::{Accepted, Drain, LiveSolve, Next, Worked};
+use crate::actors::messages::{CostVerdict, EntriesQuestion, FinishedSetUp, SourcedDelta};
+use crate::actors::solve::live::{Accepted, LiveSolve, Next, Worked};
 use crate::ids::SystemVersion;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
 use crate::policy::scheduling::{self, Lane};
 use crate::runtime::stopwatch::Stopwatch;
-use crate::solver::change_tracker::{ChangeTracker, Changes, XPartialMax};
+use crate::solver::change_tracker::{ChangeTracker, XPartialMax};
 use crate::solver::engine::{Engine, Selection};
-use crate::solver::live::{LiveStop, StatedBound};
-use crate::solver::options::{MethodName, PreconditionerName};
-use crate::solver::outcome::{MethodSwitch, Outcome, Preparation, Progress, Step, Work};
+use crate::solver::live::{SetUpJob, StatedBound};
+use crate::solver::outcome::{Outcome, Step, Work};
+
+use report::Measured;
+pub use report::{LiveReport, QuantumReport, Report, StateReport};
 
 /// An engine and what its listeners were told of it.
 pub struct Solve {
@@ -35,6 +40,8 @@ pub struct Solve {
     next: Option<Next>,
     /// Whether a live session has a state that it has not announced.
     is_owed: bool,
+    /// A set-up that is to be made in the background, until the session sends it out.
+    job: Option<Box<SetUpJob>>,
 }
 
 /// Who keeps `x`: the engine of the solve, until it has converged or its system changes.
@@ -51,70 +58,6 @@ pub enum Stage {
     /// A set-up, whose length only the system bounds.
     Preparing,
     Iterating,
-}
-
-/// The last state that was announced.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Measured {
-    iteration: u64,
-    residual_norm: f64,
-}
-
-/// Something worth announcing that happened in a quantum.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Report {
-    Prepared {
-        method: MethodName,
-        preconditioner: PreconditionerName,
-        description: String,
-        took: Duration,
-    },
-    State(StateReport),
-    Switched {
-        switch: MethodSwitch,
-        preconditioner: PreconditionerName,
-        iteration: u64,
-    },
-    /// Nothing settles the changed system before its next change.
-    Stuck(LiveStop),
-}
-
-/// A state of the iteration with the residual measured for it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StateReport {
-    pub iteration: u64,
-    /// `‖b − A x‖₂`, true.
-    pub residual_norm: f64,
-    pub changes: Changes,
-    /// Mean over the iterations since the last announced state.
-    pub iteration_time: Duration,
-    /// Operations since the session opened.
-    pub flops: u64,
-    /// What a live session says beside it.
-    pub live: Option<LiveReport>,
-}
-
-/// What was worked in since the last state of a live session, and what is known of this one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LiveReport {
-    pub drain: Drain,
-    pub error_bound: StatedBound,
-    pub is_settled: bool,
-}
-
-/// What a quantum did.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct QuantumReport {
-    /// What became of the changes that it was given, in their order.
-    pub verdicts: Vec<CostVerdict>,
-    pub accepted: Accepted,
-    /// To the questions that it was given, in their order.
-    pub answers: Vec<EntriesState>,
-    pub reports: Vec<Report>,
-    /// How the solve ended. One that stays ends with the first state that meets its tolerance, and
-    /// goes on.
-    pub outcome: Option<Outcome>,
-    pub took: Duration,
 }
 
 /// What one step came to.
@@ -150,6 +93,7 @@ impl Solve {
             stage: Stage::Preparing,
             next: None,
             is_owed: false,
+            job: None,
         }
     }
 
@@ -257,6 +201,11 @@ impl Solve {
         }
     }
 
+    /// A set-up that has left its engine, to be sent out.
+    pub fn take_job(&mut self) -> Option<Box<SetUpJob>> {
+        self.job.take()
+    }
+
     /// Operations since the session opened.
     pub fn flops(&self) -> u64 {
         self.flops
@@ -289,14 +238,16 @@ impl Solve {
         }
     }
 
-    /// Works `changes` into the system and answers `questions`, then steps until the budget is spent, the engine has nothing
-    /// more to do, the next step belongs into another lane, there is enough to announce, or nobody
-    /// wants it any more. Does at least one step, if there is one and it is no long
-    /// one that the changes have brought into the short lane.
+    /// Works `changes` into the system, takes over what was set up for it and answers `questions`, then
+    /// steps until the budget is spent, the engine has nothing more to do, the next step belongs into
+    /// another lane, there is enough to announce, a set-up is to be sent out, or nobody wants it any more.
+    /// Does at least one step, if there is one and it is no long one that the changes have brought into
+    /// the short lane.
     pub fn run(
         &mut self,
         changes: Vec<SourcedDelta>,
         questions: Vec<EntriesQuestion>,
+        set_up: Option<FinishedSetUp>,
         budget: Duration,
         stopwatch: &mut Stopwatch,
         unwanted: &AtomicBool,
@@ -307,6 +258,9 @@ impl Solve {
         }
         let lane = self.lane();
         let (verdicts, accepted) = self.accept(changes, stopwatch);
+        if let Some(set_up) = set_up {
+            self.take_over(set_up, stopwatch, &mut reports);
+        }
         let answers = self.answer_all(questions, stopwatch, unwanted);
         if (lane, self.lane()) == (Lane::Short, Lane::Heavy) {
             // The changes ask for a long step, with which this worker must not be kept.
@@ -319,7 +273,7 @@ impl Solve {
                 break Some(outcome);
             }
             let spent = stopwatch.elapsed() >= budget || reports.len() >= REPORTS_MAX;
-            let is_done = stepped == Stepped::Settled || !self.wants_work();
+            let is_done = stepped == Stepped::Settled || !self.wants_work() || self.job.is_some();
             if spent || is_done || self.lane() != lane || unwanted.load(Ordering::Relaxed) {
                 break None;
             }
@@ -346,6 +300,19 @@ impl Solve {
         self.is_owed |= accepted.updates > 0;
         stopwatch.lap(Work { nonzeros: edits as u64, flops: 2 * edits as u64 });
         (verdicts, accepted)
+    }
+
+    /// Takes over what was set up in the background.
+    fn take_over(
+        &mut self,
+        set_up: FinishedSetUp,
+        stopwatch: &mut Stopwatch,
+        reports: &mut Vec<Report>,
+    ) {
+        let Solver::Live(live) = &mut self.solver else { unreachable!("only a live solve sends") };
+        let worked = live.take_over(set_up);
+        self.next = live.next();
+        self.note(worked, stopwatch, reports);
     }
 
     /// Hands the solve over to an engine that keeps it solved. O(nnz), once.
@@ -420,30 +387,8 @@ impl Solve {
         }
         let worked = live.work(stopwatch);
         self.next = live.next();
-        match worked {
-            Worked::Advanced { work, has_moved: false } => {
-                self.note_work(work);
-                return Stepped::On;
-            }
-            Worked::Advanced { work, has_moved: true } | Worked::Settled(work) => {
-                self.note_work(work);
-                self.is_owed = true;
-            }
-            Worked::Prepared { preparation, took } => {
-                self.note_preparation(preparation, took, reports);
-                return Stepped::On;
-            }
-            Worked::Stuck(stop) => {
-                self.announce(None, stopwatch, reports);
-                reports.push(Report::Stuck(stop));
-                return Stepped::On;
-            }
-            Worked::Idle => {
-                if self.is_owed {
-                    self.announce(None, stopwatch, reports);
-                }
-                return Stepped::On;
-            }
+        if !self.note(worked, stopwatch, reports) {
+            return Stepped::On;
         }
         if self.update_every.is_due(self.since, self.announce_work(None)) {
             self.announce(None, stopwatch, reports);
@@ -455,101 +400,31 @@ impl Solve {
         }
     }
 
-    fn note_preparation(
+    /// Whether `x` moved, which may be worth announcing.
+    fn note(
         &mut self,
-        preparation: Preparation,
-        took: Duration,
-        reports: &mut Vec<Report>,
-    ) {
-        let Preparation { description, work } = preparation;
-        self.flops += work.flops;
-        let Selection { method, preconditioner, .. } = *self.selection();
-        reports.push(Report::Prepared { method, preconditioner, description, took });
-    }
-
-    fn note_work(&mut self, work: Work) {
-        self.flops += work.flops;
-        self.since.iterations += 1;
-        self.since.work += work;
-    }
-
-    /// Announces the state that is left behind, unless it is the one announced last. An engine that
-    /// stops may go back to its best state, so the iteration alone does not tell.
-    fn announce_final(&mut self, stopwatch: &mut Stopwatch, reports: &mut Vec<Report>) {
-        let (_, residual_norm, _) = self.state();
-        let present = Measured { iteration: self.iteration(), residual_norm };
-        if self.measured != Some(present) {
-            self.announce(None, stopwatch, reports);
-        }
-    }
-
-    fn note_iteration(&mut self, progress: Progress, stopwatch: &mut Stopwatch) {
-        self.flops += progress.work.flops;
-        self.time_since += stopwatch.lap(progress.work);
-        self.since.iterations += 1;
-        self.since.work += progress.work;
-    }
-
-    /// Measuring the residual, where the method does not know it, and one pass over `x` for the
-    /// entries that changed.
-    fn announce_work(&self, progress: Option<Progress>) -> Work {
-        let is_measured = progress.is_some_and(|progress| progress.residual_is_true);
-        let (order, nonzeros) = self.size();
-        let pass = Work { nonzeros: order as u64, flops: 0 };
-        match &self.solver {
-            _ if is_measured => pass,
-            Solver::Solving(engine) => pass + engine.announce_work(),
-            Solver::Live(_) | Solver::Moving => {
-                let nonzeros = nonzeros as u64;
-                // The residual, and two products for its rounding in the bound of the error.
-                pass + Work { nonzeros: 3 * nonzeros, flops: 6 * nonzeros }
-            }
-        }
-    }
-
-    fn announce(
-        &mut self,
-        progress: Option<Progress>,
+        worked: Worked,
         stopwatch: &mut Stopwatch,
         reports: &mut Vec<Report>,
-    ) {
-        let measured = progress.filter(|progress| progress.residual_is_true);
-        let work = self.announce_work(progress);
-        let (residual_norm, changes, live) = match &mut self.solver {
-            Solver::Solving(engine) => {
-                let residual_norm = match measured {
-                    Some(progress) => progress.residual_norm,
-                    None => engine.true_residual_norm(),
-                };
-                (residual_norm, self.changes.take(engine.solution()), None)
+    ) -> bool {
+        match worked {
+            Worked::Advanced { work, has_moved: false } => self.note_work(work),
+            Worked::Advanced { work, has_moved: true } | Worked::Settled(work) => {
+                self.note_work(work);
+                self.is_owed = true;
+                return true;
             }
-            Solver::Live(live) => {
-                let residual_norm = live.engine_mut().measure();
-                let error_bound = live.error_bound();
-                let is_settled = live.engine().is_settled();
-                let report = LiveReport { drain: live.take_drain(), error_bound, is_settled };
-                (residual_norm, self.changes.take(live.solution()), Some(report))
+            Worked::Prepared { preparation, took } => {
+                self.note_preparation(preparation, took, reports);
             }
-            Solver::Moving => unreachable!("{MOVING}"),
-        };
-        self.flops += work.flops;
-        stopwatch.lap(work);
-        let iterations = u32::try_from(self.since.iterations).unwrap_or(u32::MAX).max(1);
-        let time_since = live.map_or(self.time_since, |live| live.drain.took);
-        reports.push(Report::State(StateReport {
-            iteration: self.iteration(),
-            residual_norm,
-            changes,
-            iteration_time: time_since / iterations,
-            flops: self.flops,
-            live,
-        }));
-        self.measured = Some(Measured { iteration: self.iteration(), residual_norm });
-        self.since = SinceAnnounced::default();
-        self.time_since = Duration::ZERO;
-        self.is_owed = false;
-        if let Solver::Live(live) = &self.solver {
-            self.next = live.next();
+            Worked::Detached(job) => self.job = Some(job),
+            Worked::Stuck(stop) => {
+                self.announce(None, stopwatch, reports);
+                reports.push(Report::Stuck(stop));
+            }
+            Worked::Idle if self.is_owed => self.announce(None, stopwatch, reports),
+            Worked::Idle => {}
         }
+        false
     }
 }

@@ -1,17 +1,24 @@
-//! Runs one quantum at a time on an arbiter of its own. Owns no state between quanta; a panic in
-//! numeric code loses that one solve and is reported, the worker goes on.
+//! Runs one quantum, or one set-up of a live session, at a time on an arbiter of its own. Owns no state
+//! between them; a panic in numeric code loses that one solve or set-up and is reported, the worker goes
+//! on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 
-use crate::actors::messages::{QuantumDone, RunQuantum, WorkerFailure, WorkerReady};
+use crate::actors::messages::{
+    FinishedSetUp, QuantumDone, RunQuantum, RunSetUp, SetUpDone, WorkerFailure, WorkerReady,
+};
 use crate::actors::solve::{QuantumReport, Solve};
 use crate::ids::{SessionId, WorkerId};
 use crate::policy::scheduling::Lane;
 use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
+use crate::runtime::stopwatch::Stopwatch;
+use crate::solver::live::EngineName;
+use crate::solver::outcome::Work;
 
 /// The actor that computes.
 pub struct SolverWorker {
@@ -35,8 +42,9 @@ impl SolverWorker {
     }
 
     fn report_ready(&self, ctx: &Context<Self>) {
-        let run = ctx.address().recipient();
-        self.queue.do_send(WorkerReady { worker: self.worker, lane: self.lane, run });
+        let (run, set_up) = (ctx.address().recipient(), ctx.address().recipient());
+        let (worker, lane) = (self.worker, self.lane);
+        self.queue.do_send(WorkerReady { worker, lane, run, set_up });
     }
 
     fn deliver(&self, answer: Answer, ctx: &Context<Self>) {
@@ -57,6 +65,46 @@ impl SolverWorker {
         // One reply per request. A session that is gone by now no longer wants it.
         reply_to.do_send(QuantumDone { returned });
         self.report_ready(ctx);
+    }
+}
+
+impl SolverWorker {
+    fn deliver_set_up(
+        &self,
+        session: SessionId,
+        engine: EngineName,
+        reply_to: &Recipient<SetUpDone>,
+        finished: Option<FinishedSetUp>,
+        ctx: &Context<Self>,
+    ) {
+        let worker = self.worker;
+        self.environment.recorder.record(match &finished {
+            Some(FinishedSetUp { made: Err(WorkerFailure { message }), .. }) => {
+                Event::QuantumFailed { session, worker, message: message.clone() }
+            }
+            Some(FinishedSetUp { made: Ok(_), took }) => {
+                Event::SetUpDone { session, worker, engine, took: *took }
+            }
+            None => Event::SetUpDone { session, worker, engine, took: Duration::ZERO },
+        });
+        // One reply per request. A session that is gone by now no longer wants it.
+        reply_to.do_send(SetUpDone { finished });
+        self.report_ready(ctx);
+    }
+
+    /// Goes on when what the work was charged has passed; at once where time is measured.
+    fn when_paid(
+        &mut self,
+        stopwatch: &Stopwatch,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    ) {
+        let unpaid = stopwatch.unpaid();
+        if unpaid.is_zero() {
+            then(self, ctx);
+        } else {
+            ctx.run_later(self.environment.clock.delay(unpaid), then);
+        }
     }
 }
 
@@ -85,6 +133,7 @@ impl Handler<RunQuantum> for SolverWorker {
             mut solve,
             changes,
             questions,
+            set_up,
             budget,
             asked_at,
             unwanted,
@@ -98,21 +147,45 @@ impl Handler<RunQuantum> for SolverWorker {
         let mut stopwatch = self.environment.stopwatch();
         let ran = catch_unwind(AssertUnwindSafe(|| match unwanted.load(Ordering::Relaxed) {
             true => QuantumReport::default(),
-            false => solve.run(changes, questions, budget, &mut stopwatch, &unwanted),
+            false => solve.run(changes, questions, set_up, budget, &mut stopwatch, &unwanted),
         }));
         let returned = match ran {
             Ok(report) => Ok((solve, report)),
             Err(panic) => Err(WorkerFailure { message: panic_message(panic.as_ref()) }),
         };
         let answer = Answer { session, reply_to, returned };
-        let unpaid = stopwatch.unpaid();
-        if unpaid.is_zero() {
-            self.deliver(answer, ctx);
-        } else {
-            ctx.run_later(self.environment.clock.delay(unpaid), move |worker, ctx| {
-                worker.deliver(answer, ctx);
-            });
-        }
+        self.when_paid(&stopwatch, ctx, move |worker, ctx| worker.deliver(answer, ctx));
+    }
+}
+
+impl Handler<RunSetUp> for SolverWorker {
+    type Result = ();
+
+    fn handle(&mut self, set_up: RunSetUp, ctx: &mut Self::Context) {
+        let RunSetUp { session, job, asked_at, unwanted, reply_to } = set_up;
+        let (engine, waited) = (job.engine(), self.environment.clock.now().since(asked_at));
+        let started = Event::SetUpStarted { session, worker: self.worker, engine, waited };
+        self.environment.recorder.record(started);
+
+        let mut stopwatch = self.environment.stopwatch();
+        let made = match unwanted.load(Ordering::Relaxed) {
+            true => None,
+            false => Some(catch_unwind(AssertUnwindSafe(|| Box::new(job.run())))),
+        };
+        let finished = made.map(|made| match made {
+            Ok(made) => {
+                let took = stopwatch.lap(made.work());
+                FinishedSetUp { made: Ok(made), took }
+            }
+            Err(panic) => {
+                let took = stopwatch.lap(Work::default());
+                let failure = WorkerFailure { message: panic_message(panic.as_ref()) };
+                FinishedSetUp { made: Err(failure), took }
+            }
+        });
+        self.when_paid(&stopwatch, ctx, move |worker, ctx| {
+            worker.deliver_set_up(session, engine, &reply_to, finished, ctx);
+        });
     }
 }
 

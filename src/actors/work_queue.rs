@@ -1,11 +1,11 @@
-//! Hands quanta to workers, first come first served within a lane. Holds at most one quantum per
-//! session, because a session asks for the next one only when it has the last one back.
+//! Hands quanta and set-ups to workers, first come first served within a lane. Holds at most one of each
+//! per session, because a session asks for the next one only when it has the last one back.
 
 use std::collections::VecDeque;
 
-use actix::{Actor, Context, Handler, Recipient};
+use actix::{Actor, Context, Handler};
 
-use crate::actors::messages::{RunQuantum, WorkerReady};
+use crate::actors::messages::{RunQuantum, RunSetUp, WorkerReady};
 use crate::policy::scheduling::Lane;
 
 /// The actor between sessions and workers.
@@ -17,19 +17,28 @@ pub struct WorkQueue {
 
 #[derive(Default)]
 struct LaneQueue {
-    waiting: VecDeque<RunQuantum>,
-    ready: VecDeque<Recipient<RunQuantum>>,
+    waiting: VecDeque<Unit>,
+    ready: VecDeque<WorkerReady>,
+}
+
+/// What a worker does at a time.
+enum Unit {
+    Quantum(RunQuantum),
+    SetUp(RunSetUp),
 }
 
 impl LaneQueue {
     fn dispatch(&mut self) {
         while !self.waiting.is_empty() && !self.ready.is_empty() {
-            let (Some(quantum), Some(worker)) = (self.waiting.pop_front(), self.ready.pop_front())
+            let (Some(unit), Some(worker)) = (self.waiting.pop_front(), self.ready.pop_front())
             else {
                 return;
             };
             // A worker that said it is ready has an empty mailbox: one message per `WorkerReady`.
-            worker.do_send(quantum);
+            match unit {
+                Unit::Quantum(quantum) => worker.run.do_send(quantum),
+                Unit::SetUp(set_up) => worker.set_up.do_send(set_up),
+            }
         }
     }
 }
@@ -52,8 +61,17 @@ impl Handler<RunQuantum> for WorkQueue {
 
     fn handle(&mut self, quantum: RunQuantum, _: &mut Self::Context) {
         let lane = self.lane(quantum.lane);
-        lane.waiting.push_back(quantum);
+        lane.waiting.push_back(Unit::Quantum(quantum));
         lane.dispatch();
+    }
+}
+
+impl Handler<RunSetUp> for WorkQueue {
+    type Result = ();
+
+    fn handle(&mut self, set_up: RunSetUp, _: &mut Self::Context) {
+        self.heavy.waiting.push_back(Unit::SetUp(set_up));
+        self.heavy.dispatch();
     }
 }
 
@@ -62,7 +80,7 @@ impl Handler<WorkerReady> for WorkQueue {
 
     fn handle(&mut self, ready: WorkerReady, _: &mut Self::Context) {
         let lane = self.lane(ready.lane);
-        lane.ready.push_back(ready.run);
+        lane.ready.push_back(ready);
         lane.dispatch();
     }
 }

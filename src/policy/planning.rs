@@ -49,6 +49,8 @@ pub struct Plan {
     pub engine: EngineName,
     /// Foreseen until settled, the set-up included.
     pub predicted: Duration,
+    /// The part of it that the set-up takes.
+    pub set_up: Duration,
     /// To be handed to [`LiveEngine::work`](crate::solver::live::LiveEngine::work).
     pub entries_max: u64,
     /// Entries until settled as the engine foresaw them, for this version of the system.
@@ -131,6 +133,11 @@ impl Governor {
         let rival = busy.iter().filter(|(at, _)| *at != chosen).map(|(_, price)| *price);
         let rival = rival.fold(f64::INFINITY, f64::min);
         Some(self.plan(offers, chosen, &forecasts, rival))
+    }
+
+    /// What the set-up of an offer is foreseen to take.
+    pub fn set_up_time(&self, offer: &Offer) -> Duration {
+        Duration::from_secs_f64(self.forecast(offer).set_up.min(1e9))
     }
 
     /// Takes in what a plan came to and what it took.
@@ -266,6 +273,7 @@ impl Governor {
         Plan {
             engine: offer.engine,
             predicted: Duration::from_secs_f64((forecast.work + forecast.set_up).min(1e9)),
+            set_up: self.set_up_time(offer),
             entries_max: entries.max(offer.step.nonzeros).max(1),
             foreseen: offer.predicted,
             version: offer.version,

@@ -42,6 +42,7 @@ pub fn way_out_of_live_stop(stop: &LiveStop) -> String {
         LiveStop::NoLicence { .. }
         | LiveStop::Relaxation(_)
         | LiveStop::Path(_)
-        | LiveStop::NoPath { .. } => change.to_owned(),
+        | LiveStop::NoPath { .. }
+        | LiveStop::SetUpLost { .. } => change.to_owned(),
     }
 }

@@ -1,4 +1,7 @@
-//! Decides which kind of worker a piece of work goes to, so that one long step starves nobody.
+//! Decides which kind of worker a piece of work goes to, so that one long step starves nobody, and which
+//! set-ups leave their session so that it goes on meanwhile.
+
+use std::time::Duration;
 
 use crate::solver::outcome::Work;
 
@@ -20,9 +23,28 @@ pub fn lane(next_step: Work) -> Lane {
     if next_step.nonzeros <= SHORT_STEP_NONZEROS { Lane::Short } else { Lane::Heavy }
 }
 
+/// A set-up of a live session that is foreseen to take longer is made in the background. Changes wait for
+/// a shorter one, which is less than leaving and coming home would add to it.
+const ON_THE_SPOT_MAX: Duration = Duration::from_millis(1);
+
+/// Whether a set-up is made in the background: it is foreseen to take long, or may come to.
+pub fn is_background(foreseen: Duration, at_most: Work) -> bool {
+    foreseen > ON_THE_SPOT_MAX || lane(at_most) == Lane::Heavy
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_up_is_made_in_the_background_when_it_is_long_or_may_become_so() {
+        let short = Duration::from_micros(300);
+        let few = Work { nonzeros: 10_000, flops: 20_000 };
+        let many = Work { nonzeros: 40_000_000, flops: 0 };
+        assert!(!is_background(short, few));
+        assert!(is_background(short, many));
+        assert!(is_background(Duration::from_millis(3), few));
+    }
 
     #[test]
     fn a_product_of_a_small_system_is_short_and_a_factorisation_is_heavy() {

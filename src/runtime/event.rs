@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::ids::{SessionId, SubscriptionId, SystemVersion, WorkerId};
 use crate::protocol::frame::EndReason;
+use crate::solver::live::EngineName;
 use crate::solver::options::MethodName;
 
 /// Something that an actor did or saw.
@@ -45,6 +46,20 @@ pub enum Event {
         session: SessionId,
         worker: WorkerId,
         message: String,
+    },
+    /// A set-up of a live session was begun in the background.
+    SetUpStarted {
+        session: SessionId,
+        worker: WorkerId,
+        engine: EngineName,
+        waited: Duration,
+    },
+    /// It is on its way home.
+    SetUpDone {
+        session: SessionId,
+        worker: WorkerId,
+        engine: EngineName,
+        took: Duration,
     },
     Prepared {
         session: SessionId,
@@ -128,6 +143,12 @@ impl fmt::Display for Event {
             ),
             Self::QuantumFailed { session, worker, message } => {
                 write!(f, "quantum_failed {session} {worker} {message}")
+            }
+            Self::SetUpStarted { session, worker, engine, waited } => {
+                write!(f, "set_up_started {session} {worker} {engine} waited {waited:?}")
+            }
+            Self::SetUpDone { session, worker, engine, took } => {
+                write!(f, "set_up_done {session} {worker} {engine} took {took:?}")
             }
             Self::Prepared { session, description, took } => {
                 write!(f, "prepared {session} {description} took {took:?}")

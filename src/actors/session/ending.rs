@@ -9,6 +9,7 @@ use crate::actors::messages::{
     SessionEnded, SolutionState, SolutionUnavailable, StopSession, WorkerFailure,
 };
 use crate::actors::session::facts::{milliseconds, solution_of};
+use crate::actors::session::set_up::PendingSetUp;
 use crate::actors::session::{CONSECUTIVE_STATES, Outing, Phase, Session, Whereabouts};
 use crate::policy::remedy;
 use crate::protocol::frame::{ConvergenceSignal, End, EndReason, FrameBody, StreamError};
@@ -104,9 +105,12 @@ impl Session {
         self.unwanted.store(true, Ordering::Relaxed);
         self.ended_after = Some(self.uptime());
         let kept_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
-        // A solve that is out holds its memory until it is back.
+        // What is out holds its memory until it is back.
+        if self.set_up.is_back() {
+            self.set_up = PendingSetUp::None;
+        }
         if !matches!(self.solve, Whereabouts::Away(_)) {
-            self.memory_bytes = kept_bytes;
+            self.memory_bytes = kept_bytes + self.set_up.bytes();
         }
         if !matches!(self.solve, Whereabouts::Away(_)) {
             self.changes.refuse_all();
@@ -122,7 +126,7 @@ impl Session {
             self.solve = Whereabouts::Gone;
         }
         let memory_bytes = self.memory_bytes;
-        let is_released = matches!(self.solve, Whereabouts::Gone);
+        let is_released = matches!(self.solve, Whereabouts::Gone) && !self.set_up.is_out();
         self.links.ended.do_send(SessionEnded { session, memory_bytes, is_released });
         self.release_stoppers();
     }

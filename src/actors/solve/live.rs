@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
-use crate::actors::messages::{CostVerdict, SourcedDelta};
+use crate::actors::messages::{CostVerdict, FinishedSetUp, SourcedDelta};
 use crate::ids::SystemVersion;
 use crate::policy::idempotence::{AcceptedUpdates, Acquaintance};
-use crate::policy::planning::Governor;
+use crate::policy::planning::{Governor, Plan};
+use crate::policy::scheduling;
 use crate::runtime::stopwatch::Stopwatch;
 use crate::solver::engine::Engine;
 use crate::solver::live::{
-    EngineName, LiveEnd, LiveEngine, LiveRefusal, LiveStop, LiveWork, StatedBound,
+    EngineName, LiveEnd, LiveEngine, LiveRefusal, LiveStop, LiveWork, Offer, SetUpJob, StatedBound,
 };
 use crate::solver::outcome::{Preparation, Work};
 
@@ -28,6 +29,8 @@ pub struct LiveSolve {
     drain: Drain,
     /// Why nothing settles the system as it stands.
     stop: Option<LiveStop>,
+    /// What was planned of the set-up that is out, and changes accepted until then.
+    out: Option<(Plan, u64)>,
 }
 
 /// Who worked since the last announcement.
@@ -70,10 +73,13 @@ pub enum Worked {
         preparation: Preparation,
         took: Duration,
     },
+    /// A set-up is to be made in the background.
+    Detached(Box<SetUpJob>),
     /// Every row is settled. Nothing more to do but set-ups.
     Settled(Work),
     /// Nothing that is allowed can settle the system before its next change.
     Stuck(LiveStop),
+    /// Nothing is to be done, or nothing can be done before a set-up comes home.
     Idle,
 }
 
@@ -92,6 +98,7 @@ impl LiveSolve {
             x,
             drain: Drain::default(),
             stop: None,
+            out: None,
         })
     }
 
@@ -154,30 +161,72 @@ impl LiveSolve {
         CostVerdict::Accepted { system_version }
     }
 
-    /// What the next piece of work would be; none where there is nothing to do before the next change.
+    /// What the next piece of work would be; none where there is nothing to do before the next change, or
+    /// before a set-up comes home.
     pub fn next(&self) -> Option<Next> {
         if self.stop.is_some() {
             return None;
         }
-        let offers = self.engine.offers();
+        let offers = self.offers();
         let plan = self.governor.choose(&offers)?;
         let chosen = offers.iter().find(|offer| offer.engine == plan.engine)?;
         Some(match chosen.set_up.nonzeros {
             0 => Next { work: chosen.step, is_set_up: false },
+            // Taking the snapshot is all that is done here.
+            _ if self.is_background(&plan, chosen) => {
+                Next { work: self.snapshot_work(), is_set_up: false }
+            }
             _ => Next { work: chosen.set_up, is_set_up: true },
         })
     }
 
-    /// Lets the engine that suits best do a piece of work.
+    /// Who may work. While a set-up is out there is no other long one.
+    fn offers(&self) -> Vec<Offer> {
+        let mut offers = self.engine.offers();
+        if self.out.is_some() {
+            let is_short = |offer: &Offer| {
+                let at_most = self.engine.set_up_work_max(offer.engine, offer.set_up);
+                let foreseen = self.governor.set_up_time(offer);
+                offer.set_up.nonzeros == 0 || !scheduling::is_background(foreseen, at_most)
+            };
+            offers.retain(is_short);
+        }
+        offers
+    }
+
+    fn is_background(&self, plan: &Plan, chosen: &Offer) -> bool {
+        let at_most = self.engine.set_up_work_max(chosen.engine, chosen.set_up);
+        self.out.is_none()
+            && chosen.set_up.nonzeros > 0
+            && scheduling::is_background(plan.set_up, at_most)
+            && self.engine.can_detach(chosen.engine)
+    }
+
+    /// A copy of `A` and `b`.
+    fn snapshot_work(&self) -> Work {
+        let nonzeros = (self.engine.nonzeros() + self.engine.order()) as u64;
+        Work { nonzeros, flops: 0 }
+    }
+
+    /// Lets the engine that suits best do a piece of work, or sends its set-up out.
     pub fn work(&mut self, stopwatch: &mut Stopwatch) -> Worked {
         if self.stop.is_some() {
             return Worked::Idle;
         }
         let was_settled = self.engine.is_settled();
-        let offers = self.engine.offers();
+        let offers = self.offers();
         let Some(plan) = self.governor.choose(&offers) else {
-            return if was_settled { Worked::Idle } else { self.give_up() };
+            let may_wait = was_settled || self.out.is_some();
+            return if may_wait { Worked::Idle } else { self.give_up() };
         };
+        let chosen = offers.iter().find(|offer| offer.engine == plan.engine);
+        if chosen.is_some_and(|chosen| self.is_background(&plan, chosen))
+            && let Some(job) = self.engine.detach(plan.engine)
+        {
+            stopwatch.lap(self.snapshot_work());
+            self.out = Some((plan, self.engine.version()));
+            return Worked::Detached(Box::new(job));
+        }
         let done = self.engine.work(plan.engine, plan.entries_max.min(SLICE_ENTRIES));
         let took = stopwatch.lap(done.work);
         self.governor.learn(&plan, &done, took);
@@ -195,13 +244,53 @@ impl LiveSolve {
                 Worked::Advanced { work, has_moved }
             }
             LiveEnd::Prepared(preparation) => Worked::Prepared { preparation, took },
-            LiveEnd::Failed(stop) => match self.governor.choose(&self.engine.offers()) {
-                Some(_) => Worked::Advanced { work, has_moved: true },
-                None => {
-                    self.stop = Some(stop.clone());
-                    Worked::Stuck(stop)
-                }
-            },
+            LiveEnd::Failed(stop) => self.failed(stop, work),
+        }
+    }
+
+    /// Takes over a set-up that was made in the background, or learns that it is lost.
+    pub fn take_over(&mut self, set_up: FinishedSetUp) -> Worked {
+        let (plan, version) = self.out.take().expect("a set-up that comes home was out");
+        let FinishedSetUp { made, took } = set_up;
+        let made = match made {
+            Ok(made) => made,
+            Err(failure) => {
+                self.engine.lose(&failure.message);
+                let engine = plan.engine;
+                let description = format!("the set-up of {engine} failed: {}", failure.message);
+                let preparation = Preparation { description, work: Work::default() };
+                return Worked::Prepared { preparation, took };
+            }
+        };
+        let done = self.engine.take_over(*made);
+        match done.end {
+            LiveEnd::Prepared(ref preparation) => {
+                self.governor.learn(&plan, &done, took);
+                let Preparation { description, work } = preparation.clone();
+                let since = self.engine.version() - version;
+                let description = match since {
+                    0 => format!("{description}; in the background"),
+                    since => format!("{description}; in the background, {since} changes ago"),
+                };
+                Worked::Prepared { preparation: Preparation { description, work }, took }
+            }
+            LiveEnd::Failed(stop) => self.failed(stop, done.work),
+            LiveEnd::Settled | LiveEnd::Paused => {
+                unreachable!("what is taken over was set up or refused")
+            }
+        }
+    }
+
+    /// An engine cannot go on; whether another can.
+    fn failed(&mut self, stop: LiveStop, work: Work) -> Worked {
+        let may_wait = self.out.is_some() || self.engine.is_settled();
+        match self.governor.choose(&self.offers()) {
+            Some(_) => Worked::Advanced { work, has_moved: true },
+            None if may_wait => Worked::Idle,
+            None => {
+                self.stop = Some(stop.clone());
+                Worked::Stuck(stop)
+            }
         }
     }
 

@@ -114,6 +114,7 @@ impl ProblemKind {
             | LiveStop::Relaxation(_)
             | LiveStop::Path(_)
             | LiveStop::NoPath { .. } => Self::UnsuitableMethod,
+            LiveStop::SetUpLost { .. } => Self::Internal,
         }
     }
 

@@ -2,16 +2,20 @@
 //! may work (`offers`), that all who work share `(x, r)`, and what may be said of the state: settled,
 //! residual, error bound. Who works, and for how long, is decided by the caller (`policy::planning`).
 
+mod background;
 mod flight;
 mod inquiry;
 mod iteration;
+mod offering;
 mod path;
 mod proof;
 mod relaxation;
 mod report;
+mod set_up;
 mod standing;
 mod tolerance;
 mod wear;
+mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,6 +39,7 @@ pub use report::{
     BoundKind, EngineName, LiveEnd, LiveRefusal, LiveStop, LiveWork, Offer, RelaxationFailure,
     StatedBound,
 };
+pub use set_up::{SetUp, SetUpJob};
 
 /// A matrix may grow to this many times its entries, and by so many for each row.
 const GROWTH_MAX: usize = 4;
@@ -75,6 +80,9 @@ pub struct LiveEngine {
     relaxation_failed: bool,
     /// The method asked for was taken because `A` was proven to be an H-matrix.
     relies_on_dominance: bool,
+    /// Whose set-up is being made in the background.
+    out: Option<EngineName>,
+    unwanted: Arc<AtomicBool>,
 }
 
 impl LiveEngine {
@@ -100,7 +108,9 @@ impl LiveEngine {
     /// See [`LiveRefusal`]; [`admits`](Self::admits) tells before.
     pub fn of(engine: Engine) -> Result<Self, LiveRefusal> {
         Self::admits(&engine)?;
-        let (iteration, rest) = Iteration::of(engine.hand_over());
+        let handover = engine.hand_over();
+        let unwanted = Arc::clone(&handover.unwanted);
+        let (iteration, rest) = Iteration::of(handover);
         let (system, options) = (rest.system, iteration.options());
         let tolerance = Tolerance::new(options.tolerance, system.rhs());
         let limits = SearchLimits {
@@ -128,6 +138,8 @@ impl LiveEngine {
             version: 0,
             relaxation_failed: false,
             relies_on_dominance,
+            out: None,
+            unwanted,
         };
         new.rest_at_zero();
         Ok(new)
@@ -148,7 +160,7 @@ impl LiveEngine {
         }
         for change in &applied.entries {
             self.standing.entry_changed(self.live.matrix(), change);
-            self.proof.entry_changed(change);
+            self.proof.entry_changed(change, self.live.matrix().nonzeros());
             self.iteration.entry_changed(change);
             self.path.iter_mut().for_each(|path| path.entry_changed(change));
             self.widen((change.new - change.old).abs() * self.live.x(change.col).abs());
@@ -179,101 +191,6 @@ impl LiveEngine {
             || (self.live.is_settled() && self.tolerance.is_met_by_rows(self.live.drift()))
     }
 
-    /// Who may work now and what that is foreseen to take, in no order. Empty while the system is
-    /// settled, but for what is worth setting up meanwhile, and where nothing can settle it.
-    pub fn offers(&self) -> Vec<Offer> {
-        let is_settled = self.is_settled();
-        if is_settled && self.tolerance.norm() == 0.0 {
-            return vec![];
-        }
-        EngineName::ALL.into_iter().filter_map(|engine| self.offer(engine, is_settled)).collect()
-    }
-
-    fn offer(&self, engine: EngineName, is_settled: bool) -> Option<Offer> {
-        let offer = match engine {
-            EngineName::Relaxation => self.offer_relaxation(is_settled)?,
-            EngineName::Path => self.offer_path(is_settled)?,
-            EngineName::Iteration => self.offer_iteration(is_settled)?,
-        };
-        (!is_settled || offer.set_up.nonzeros > 0).then_some(offer)
-    }
-
-    fn offer_relaxation(&self, is_settled: bool) -> Option<Offer> {
-        if self.relaxation_failed || !self.relaxation_is_allowed() {
-            return None;
-        }
-        let set_up = match self.proof.holds() {
-            true => Work::default(),
-            false if self.proof.is_worth_a_search() => {
-                self.proof.search_work(self.live.matrix().stored_rows())
-            }
-            false => return None,
-        };
-        let predicted = match is_settled {
-            true => Work::default(),
-            false => relaxation::predicted(&self.live, self.tolerance.row_threshold()),
-        };
-        let nonzeros = 4 * self.live.matrix().nonzeros() as u64;
-        let step = Work { nonzeros, flops: 2 * nonzeros };
-        Some(Offer {
-            engine: EngineName::Relaxation,
-            predicted,
-            set_up,
-            step,
-            version: self.version,
-        })
-    }
-
-    /// Methods that were asked for by name do all the work themselves, but those that relax.
-    fn relaxation_is_allowed(&self) -> bool {
-        match self.iteration.options().method {
-            MethodName::Hybrid | MethodName::GaussSeidel => true,
-            MethodName::Jacobi
-            | MethodName::Cg
-            | MethodName::Bicgstab
-            | MethodName::Gmres
-            | MethodName::Direct => false,
-        }
-    }
-
-    fn offer_path(&self, is_settled: bool) -> Option<Offer> {
-        let (predicted, set_up) = self.path.as_ref()?.predicted(&self.live)?;
-        let predicted = if is_settled { Work::default() } else { predicted };
-        Some(Offer {
-            engine: EngineName::Path,
-            predicted,
-            set_up,
-            step: predicted,
-            version: self.version,
-        })
-    }
-
-    fn offer_iteration(&self, is_settled: bool) -> Option<Offer> {
-        if is_settled || self.iteration.stop().is_some() {
-            return None;
-        }
-        let norm = self.residual_norm_about();
-        let (predicted, set_up) = self.iteration.predicted(&self.live, norm, self.aim());
-        let step = self.iteration.step_work(&self.live);
-        Some(Offer {
-            engine: EngineName::Iteration,
-            predicted,
-            set_up,
-            step,
-            version: self.version,
-        })
-    }
-
-    /// `‖r‖₂` at about, from a few of the rows that are above their threshold.
-    fn residual_norm_about(&self) -> f64 {
-        let count = self.live.active_rows();
-        let stride = count.div_ceil(1_024).max(1);
-        let squares: f64 =
-            self.live.active().step_by(stride).map(|row| self.live.residual(row).powi(2)).sum();
-        let settled = self.tolerance.rows_norm(0.0);
-        (squares * stride as f64).sqrt().max(settled).min(f64::MAX)
-    }
-
     fn aim(&self) -> Aim {
         let threshold = self.tolerance.certain_threshold();
         let part = if self.proof.holds() { TARGET_BESIDE_RELAXATION } else { TARGET };
@@ -301,15 +218,6 @@ impl LiveEngine {
         done
     }
 
-    fn is_settled_but_for_set_ups(&self, engine: EngineName) -> bool {
-        let sets_up = match engine {
-            EngineName::Relaxation => !self.proof.holds(),
-            EngineName::Path => self.offer_path(true).is_some_and(|o| o.set_up.nonzeros > 0),
-            EngineName::Iteration => false,
-        };
-        self.is_settled() && !sets_up
-    }
-
     fn follow_path(&mut self, entries_max: u64) -> (LiveWork, Option<f64>) {
         let Some(path) = &mut self.path else {
             let evidence = "another method was asked for, or iterations are fast".to_owned();
@@ -319,7 +227,7 @@ impl LiveEngine {
         self.iteration.abandon();
         let threshold = self.tolerance.certain_threshold();
         let was_ready = path.is_ready();
-        let done = path.work(&mut self.live, threshold, entries_max);
+        let done = path.work(&mut self.live, threshold, entries_max, &self.unwanted);
         if path.is_ready() && !was_ready {
             // Two factors of one matrix would be one too many.
             self.iteration.release_factor();
@@ -329,7 +237,12 @@ impl LiveEngine {
 
     fn relax(&mut self, entries_max: u64) -> (LiveWork, Option<f64>) {
         let Some(licence) = self.proof.licence(self.live.matrix().version()) else {
-            return (self.search(), None);
+            if self.proof.is_worth_a_search() {
+                return (self.search(), None);
+            }
+            let evidence = self.proof.evidence();
+            let end = LiveEnd::Failed(LiveStop::NoLicence { evidence });
+            return (LiveWork { work: Work::default(), end }, None);
         };
         self.iteration.abandon();
         self.norm_at_most = f64::INFINITY;
@@ -339,42 +252,34 @@ impl LiveEngine {
     }
 
     fn search(&mut self) -> LiveWork {
-        if !self.proof.is_worth_a_search() {
-            let evidence = self.proof.evidence();
-            let end = LiveEnd::Failed(LiveStop::NoLicence { evidence });
-            return LiveWork { work: Work::default(), end };
-        }
-        self.live.merge();
-        let preparation = self.proof.search(self.live.matrix().stored_rows());
+        let preparation = self.proof.search(&mut self.live, &self.unwanted);
         LiveWork { work: preparation.work, end: LiveEnd::Prepared(preparation) }
     }
 
     fn iterate(&mut self, entries_max: u64) -> (LiveWork, Option<f64>) {
-        if let Some(stop) = self.dominance_lost() {
-            return (LiveWork { work: Work::default(), end: LiveEnd::Failed(stop) }, None);
+        if self.dominance_is_in_doubt() {
+            if self.proof.has_changed_since_search() {
+                return (self.search(), None);
+            }
+            let end = LiveEnd::Failed(self.dominance_lost());
+            return (LiveWork { work: Work::default(), end }, None);
         }
         let aim = self.aim();
         self.iteration.work(&mut self.live, &mut self.standing, aim, entries_max)
     }
 
-    /// Whether the method that was asked for has lost what it relies on, as far as a search can tell.
-    fn dominance_lost(&mut self) -> Option<LiveStop> {
-        let is_at_stake = self.relies_on_dominance && self.live.matrix().version() > 0;
-        if !is_at_stake || self.proof.holds() {
-            return None;
-        }
-        if self.proof.has_changed_since_search() {
-            self.live.merge();
-            self.proof.search(self.live.matrix().stored_rows());
-        }
-        if self.proof.holds() {
-            return None;
-        }
+    /// Whether the method that was asked for may have lost what it relies on.
+    fn dominance_is_in_doubt(&self) -> bool {
+        self.relies_on_dominance && self.live.matrix().version() > 0 && !self.proof.holds()
+    }
+
+    /// It has, as far as a search could tell.
+    fn dominance_lost(&mut self) -> LiveStop {
         self.iteration.abandon();
         let (method, evidence) = (self.iteration.options().method, self.proof.evidence());
         let stop = LiveStop::DominanceLost { method, evidence, instead: MethodName::Hybrid };
         self.iteration.stop_with(stop.clone());
-        Some(stop)
+        stop
     }
 
     /// `b = 0` has the solution 0, which is taken at once; whether that is so.
@@ -491,14 +396,8 @@ impl LiveEngine {
 
     /// Leaves a factorisation off as soon as `unwanted` is set.
     pub fn heed(&mut self, unwanted: Arc<AtomicBool>) {
-        self.iteration.heed(unwanted);
-    }
-
-    /// Bytes that the next [`work`](Self::work) is predicted to take beyond
-    /// [`memory_bytes`](Self::memory_bytes): those of a factorisation or a hierarchy.
-    pub fn next_step_bytes(&self) -> u64 {
-        let path = self.path.as_ref().map_or(0, Path::next_step_bytes);
-        self.iteration.next_step_bytes(&self.live).max(path)
+        self.iteration.heed(Arc::clone(&unwanted));
+        self.unwanted = unwanted;
     }
 
     /// Bytes held.

@@ -393,6 +393,18 @@ impl Direct {
         }
     }
 
+    /// What making the factor anew is expected to cost, ordering included.
+    pub fn renewal_work(&self, problem: &Problem) -> Work {
+        match &self.phase {
+            Phase::Unordered => ordering_work(problem),
+            Phase::Symmetric { fill, .. }
+            | Phase::General { fill, .. }
+            | Phase::Factored(Factor::Symmetric { fill, .. } | Factor::General { fill, .. }) => {
+                ordering_work(problem) + fill.numeric_work()
+            }
+        }
+    }
+
     /// What the next step takes at its peak beyond [`memory_bytes`](Self::memory_bytes), as predicted.
     pub fn next_step_bytes(&self) -> u64 {
         match &self.phase {

@@ -4,6 +4,8 @@
 //! `x` is worked out where it is asked for, from the root down to the entry, and kept until something
 //! changes. Rows are those of `A` outside and positions of the elimination inside.
 
+use std::sync::atomic::AtomicBool;
+
 use super::factor::Factor;
 use super::groups::{self, Backward};
 use super::plan::PathPlan;
@@ -56,11 +58,24 @@ impl PathEngine {
     /// [`OutsideFill`](PathRefusal::OutsideFill) and [`OtherOrder`](PathRefusal::OtherOrder) where the
     /// plan is that of another matrix.
     pub fn factor(plan: PathPlan, rows: Rows, rhs: &[f64]) -> Result<Self, PathRefusal> {
+        Self::factor_unless(plan, rows, rhs, &AtomicBool::new(false))
+    }
+
+    /// As [`factor`](Self::factor), and looks at `unwanted` before every run of columns.
+    ///
+    /// # Errors
+    /// Those, and [`PathRefusal::Unwanted`].
+    pub fn factor_unless(
+        plan: PathPlan,
+        rows: Rows,
+        rhs: &[f64],
+        unwanted: &AtomicBool,
+    ) -> Result<Self, PathRefusal> {
         let forecast = plan.forecast();
         let structure = plan.structure;
         let n = structure.count();
         let mut engine = Self {
-            factor: Factor::compute(&structure, rows)?,
+            factor: Factor::compute(&structure, rows, unwanted)?,
             structure,
             y: vec![0.0; n],
             x: vec![0.0; n],
@@ -87,8 +102,21 @@ impl PathEngine {
     /// # Errors
     /// As [`factor`](Self::factor); the engine then keeps the factor, `b` and `x` that it had.
     pub fn refactorise(&mut self, rows: Rows, rhs: &[f64]) -> Result<(), PathRefusal> {
+        self.refactorise_unless(rows, rhs, &AtomicBool::new(false))
+    }
+
+    /// As [`refactorise`](Self::refactorise), and looks at `unwanted` before every run of columns.
+    ///
+    /// # Errors
+    /// Those, and [`PathRefusal::Unwanted`].
+    pub fn refactorise_unless(
+        &mut self,
+        rows: Rows,
+        rhs: &[f64],
+        unwanted: &AtomicBool,
+    ) -> Result<(), PathRefusal> {
         self.check_order(rhs.len())?;
-        let fresh = Factor::compute(&self.structure, rows)?;
+        let fresh = Factor::compute(&self.structure, rows, unwanted)?;
         let kept = std::mem::replace(&mut self.factor, fresh);
         if let Err(refusal) = self.check_on_known_solution(rows) {
             self.factor = kept;

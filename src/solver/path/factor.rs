@@ -7,6 +7,8 @@
 //! Source: Ng and Peyton, *Block sparse Cholesky algorithms on advanced uniprocessor computers*, SIAM J.
 //! Sci. Comput. 14 (1993), carried over to two factors.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::refusal::PathRefusal;
 use super::structure::{Column, Structure};
 use super::tree::NONE;
@@ -53,8 +55,12 @@ impl Factor {
     ///
     /// # Errors
     /// [`PathRefusal::VanishingPivot`], [`OutsideFill`](PathRefusal::OutsideFill),
-    /// [`OtherOrder`](PathRefusal::OtherOrder).
-    pub fn compute(structure: &Structure, rows: Rows) -> Result<Self, PathRefusal> {
+    /// [`OtherOrder`](PathRefusal::OtherOrder), [`Unwanted`](PathRefusal::Unwanted).
+    pub fn compute(
+        structure: &Structure,
+        rows: Rows,
+        unwanted: &AtomicBool,
+    ) -> Result<Self, PathRefusal> {
         let n = structure.count();
         if rows.count() != n {
             return Err(PathRefusal::OtherOrder { expected: n, found: rows.count() });
@@ -78,6 +84,9 @@ impl Factor {
         };
         let mut first = 0;
         while first < n {
+            if unwanted.load(Ordering::Relaxed) {
+                return Err(PathRefusal::Unwanted);
+            }
             let last = structure.columns[first].last as usize;
             factor.collect(structure, first, &mut scratch);
             for column in first..=last {

@@ -94,6 +94,15 @@ impl PathPlan {
     pub fn limits(&self) -> PathLimits {
         self.limits
     }
+
+    /// Whether a factor on this plan can hold the entry. O(log rows of its column).
+    ///
+    /// # Panics
+    /// Where the entry lies outside the matrix.
+    pub fn has_room(&self, row: usize, col: usize) -> bool {
+        let (row, col) = (self.structure.position[row], self.structure.position[col]);
+        row == col || self.structure.slot(row.min(col), row.max(col)).is_some()
+    }
 }
 
 /// Bytes of the dense block that no ordering of a wide graph avoids: minimum degree would take minutes

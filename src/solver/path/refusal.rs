@@ -22,6 +22,8 @@ pub enum PathRefusal {
     /// `A` holds an entry where the plan has no room.
     #[error("entry ({row}, {col}) lies outside the planned fill: a new plan is needed")]
     OutsideFill { row: usize, col: usize },
+    #[error("the factorisation was left off, nobody wants it any more")]
+    Unwanted,
     #[error("the system has {found} rows, the plan was made for {expected}")]
     OtherOrder { expected: usize, found: usize },
 }

@@ -13,5 +13,6 @@ mod witness;
 
 pub use bound::{ErrorBound, ProvenBound, Residual, tracking_slack};
 pub use repair::{Repair, RepairFault};
+pub(crate) use search::search_unless;
 pub use search::{SearchLimits, find, relative_gap_min};
 pub use witness::{RowStanding, SINKING, Witness, WitnessFault};

@@ -2,6 +2,9 @@
 //! Gauss–Seidel sweeps where few suffice and by the engine where they do not. Whatever is found is
 //! proven by [`Witness::prove`]; nothing here is trusted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::solver::analysis::Analysis;
 use crate::solver::engine::Engine;
 use crate::solver::options::SolveOptions;
@@ -50,7 +53,7 @@ pub fn find(rows: Rows, limits: SearchLimits) -> Result<Witness, WitnessFault> {
 
 /// What a search led to.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(crate) struct Search {
     pub found: Result<Witness, WitnessFault>,
     /// Matrix entries read or written.
     pub touched_entries: u64,
@@ -58,14 +61,24 @@ pub(super) struct Search {
 
 /// As [`find`], and tells what it took.
 pub(super) fn search(rows: Rows, limits: SearchLimits) -> Search {
+    search_unless(rows, limits, &Arc::default())
+}
+
+/// The same; the engine's part of it is left off, as one that found nothing, as soon as `unwanted` is set.
+pub(crate) fn search_unless(
+    rows: Rows,
+    limits: SearchLimits,
+    unwanted: &Arc<AtomicBool>,
+) -> Search {
     let mut touched_entries = 2 * rows.values.len() as u64;
-    let found = search_counting(rows, limits, &mut touched_entries);
+    let found = search_counting(rows, limits, unwanted, &mut touched_entries);
     Search { found, touched_entries }
 }
 
 fn search_counting(
     rows: Rows,
     limits: SearchLimits,
+    unwanted: &Arc<AtomicBool>,
     touched_entries: &mut u64,
 ) -> Result<Witness, WitnessFault> {
     let n = rows.count();
@@ -77,7 +90,7 @@ fn search_counting(
     if ones.as_ref().is_ok_and(is_enough) {
         return ones;
     }
-    let solved = Comparison::of(rows).solve(rows, limits, touched_entries);
+    let solved = Comparison::of(rows).solve(rows, limits, unwanted, touched_entries);
     match (ones, solved) {
         (Ok(ones), Ok(solved)) => {
             Ok(if norm_bound(&solved) < norm_bound(&ones) { solved } else { ones })
@@ -128,6 +141,7 @@ impl Comparison {
         self,
         rows: Rows,
         limits: SearchLimits,
+        unwanted: &Arc<AtomicBool>,
         touched_entries: &mut u64,
     ) -> Result<Witness, WitnessFault> {
         let entries = rows.values.len().max(1) as u64;
@@ -139,7 +153,7 @@ impl Comparison {
         }
         let left = limits.entries_max.saturating_sub(u64::from(sweeps_max) * entries);
         let engine_limits = SearchLimits { entries_max: left, ..limits };
-        match (self.solve_by_engine(engine_limits, touched_entries), swept) {
+        match (self.solve_by_engine(engine_limits, unwanted, touched_entries), swept) {
             (None, swept) => swept,
             (Some(v), swept) => match (Witness::prove(rows, v), swept) {
                 (Err(WitnessFault::NotFound { .. }), Ok(swept)) => Ok(swept),
@@ -186,7 +200,12 @@ impl Comparison {
     }
 
     /// The engine's `v`, unless it refuses or what is left does not suffice.
-    fn solve_by_engine(self, limits: SearchLimits, touched_entries: &mut u64) -> Option<Vec<f64>> {
+    fn solve_by_engine(
+        self,
+        limits: SearchLimits,
+        unwanted: &Arc<AtomicBool>,
+        touched_entries: &mut u64,
+    ) -> Option<Vec<f64>> {
         let n = self.matrix.rows();
         if limits.entries_max == 0 {
             return None;
@@ -201,8 +220,9 @@ impl Comparison {
             ..SolveOptions::default()
         };
         let mut engine = Engine::new(system, analysis, None, options).ok()?;
+        engine.heed(Arc::clone(unwanted));
         let mut left = limits.entries_max;
-        loop {
+        while !unwanted.load(Ordering::Relaxed) {
             let work = engine.next_step_work().nonzeros;
             left = left.checked_sub(work)?;
             *touched_entries += work;
@@ -210,6 +230,7 @@ impl Comparison {
                 return Some(engine.solution().to_vec());
             }
         }
+        None
     }
 }
 

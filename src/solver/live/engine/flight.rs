@@ -71,6 +71,11 @@ impl Flight {
         self.course.iterate.norm
     }
 
+    /// Iterations so far, and `ln` of what the residual has fallen by.
+    pub fn progress(&self) -> (u64, f64) {
+        (self.course.iterations, (self.norm_at_departure / self.course.iterate.norm).ln())
+    }
+
     pub fn parts(&mut self) -> (&[f64], &mut Course) {
         (&self.rhs, &mut self.course)
     }

@@ -1,6 +1,9 @@
 //! The warm method of a live system: the one that the solve ended with, its preconditioner or factor
-//! kept. Owns flights (a method on its way from one kept state to the next), when a preconditioner has
-//! worn out, and which method follows one that fails.
+//! kept. Owns which method that is, what it is foreseen to take, and its flights (from one kept state to
+//! the next); how a flight ends is `arrival`'s, set-ups in the background are `renewal`'s.
+
+mod arrival;
+mod renewal;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use crate::solver::analysis::Analysis;
 use crate::solver::engine::{Handover, Selection};
 use crate::solver::iterate::{Advance, Problem};
-use crate::solver::live::engine::flight::{Flight, Landing};
+use crate::solver::live::engine::flight::Flight;
 use crate::solver::live::engine::report::{LiveEnd, LiveStop, LiveWork};
 use crate::solver::live::engine::standing::{Class, Standing};
 use crate::solver::live::engine::wear::Wear;
@@ -17,7 +20,10 @@ use crate::solver::live::state::{EntryChange, LiveSystem};
 use crate::solver::method::Method;
 use crate::solver::method::hybrid::{self, Candidate};
 use crate::solver::options::{MethodName, SolveOptions};
-use crate::solver::outcome::{StopReason, Work};
+use crate::solver::outcome::{Preparation, StopReason, Work};
+
+use renewal::Renewal;
+pub(super) use renewal::{MethodParts, MethodTask};
 
 /// How small the residual norm must become, and how small it should.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +45,12 @@ pub(super) struct Iteration {
     candidate: Candidate,
     candidates: VecDeque<Candidate>,
     method: Method,
+    /// What is to take its place when it is set up.
+    renewal: Renewal,
+    /// Another engine's set-up is out: what is worn goes on as it is.
+    holds_on: bool,
+    /// Counts candidates taken, so that what was set up for another one is known.
+    generation: u64,
     selection: Selection,
     wear: Wear,
     flight: Option<Flight>,
@@ -76,6 +88,9 @@ impl Iteration {
             class: Standing::of(&analysis).class(),
             changed_since_analysis: 0,
             wear: Wear::after(&candidate, iteration, options.tolerance),
+            renewal: Renewal::None,
+            holds_on: false,
+            generation: 0,
             flight: None,
             iterations_since: 0,
             stop: None,
@@ -143,6 +158,10 @@ impl Iteration {
     pub fn entry_changed(&mut self, change: &EntryChange) {
         self.changed_since_analysis += 1;
         self.wear.entry_changed(change);
+        if change.is_new && !self.method.is_set_up() {
+            // What was ordered so far is of another pattern.
+            self.method = Method::of(&self.candidate, &self.options);
+        }
     }
 
     /// Gives a flight up; what it has reached is lost.
@@ -152,22 +171,72 @@ impl Iteration {
         }
     }
 
-    /// Until settled from a residual of norm `norm`, the set-up of what has worn out beside.
-    pub fn predicted(&self, live: &LiveSystem, norm: f64, aim: Aim) -> (Work, Work) {
+    /// Until settled from a residual of norm `norm`, the set-up of what has worn out beside. None while
+    /// what it cannot do without is being set up.
+    pub fn predicted(&self, live: &LiveSystem, norm: f64, aim: Aim) -> Option<(Work, Work)> {
         let problem = problem(live, live.rhs(), aim.target, (&self.options, &self.unwanted), 0);
         let norm = self.flight.as_ref().map_or(norm, |flight| flight.norm().min(norm));
-        let iterations = self.wear.iterations(norm / aim.target);
         let step = self.method.next_work(&problem);
         let product = problem.product_work();
         let vectors = problem.vector_work(4);
-        match self.method.is_set_up() && !self.wear.is_out(&self.candidate) {
-            true => (times(step, iterations) + product + vectors, Work::default()),
-            false => {
-                // What an iteration will take is not known before the set-up.
-                let fresh = Method::of(&self.candidate, &self.options);
-                let set_up = fresh.next_work(&problem) + self.wear.set_up();
-                (times(product, 4 * iterations) + vectors, set_up)
-            }
+        if !self.is_due(&problem, aim) {
+            let iterations = self.wear.iterations(norm / aim.target);
+            let work = times(step, iterations) + product + vectors;
+            return self.method.is_set_up().then_some((work, Work::default()));
+        }
+        let iterations = self.wear.fresh_iterations(norm / aim.target);
+        let work = match self.method.is_set_up() {
+            true => times(step, iterations),
+            // What an iteration will take is not known before the set-up.
+            false => times(product, 4 * iterations),
+        };
+        Some((work + product + vectors, self.set_up_work(&problem)))
+    }
+
+    /// Whether a set-up is to be made before the method goes on.
+    fn is_due(&self, problem: &Problem, aim: Aim) -> bool {
+        match &self.renewal {
+            Renewal::Out => false,
+            Renewal::None | Renewal::Begun(..) if !self.method.is_set_up() => true,
+            Renewal::None | Renewal::Begun(..) if self.holds_on && self.is_long() => false,
+            Renewal::Begun(..) => true,
+            Renewal::None => self.has_worn_out(problem, aim),
+        }
+    }
+
+    /// Whether what has worn out is to go on as it is, because another engine's set-up is out.
+    pub fn hold_on(&mut self, holds_on: bool) {
+        self.holds_on = holds_on;
+    }
+
+    /// Whether going on with what is worn takes longer than setting it up anew, by what was wasted so far
+    /// and by what the present flight will waste at its pace.
+    fn has_worn_out(&self, problem: &Problem, aim: Aim) -> bool {
+        let foreseen = self.flight.as_ref().map_or(0, |flight| {
+            let (iterations, fall) = flight.progress();
+            self.wear.foreseen_waste(&self.candidate, iterations, fall, flight.norm() / aim.target)
+        });
+        self.wear.is_out(&self.candidate, self.renewal_work(problem), foreseen)
+    }
+
+    /// What is left of the set-up.
+    fn set_up_work(&self, problem: &Problem) -> Work {
+        match &self.renewal {
+            Renewal::Begun(method, _) => method.next_work(problem),
+            Renewal::None | Renewal::Out if self.method.is_set_up() => self.renewal_work(problem),
+            Renewal::None | Renewal::Out => self.method.next_work(problem) + self.wear.set_up(),
+        }
+    }
+
+    /// A whole set-up like the one in force.
+    fn renewal_work(&self, problem: &Problem) -> Work {
+        match &self.method {
+            Method::Direct(direct) => direct.renewal_work(problem),
+            Method::Jacobi(_)
+            | Method::GaussSeidel(_)
+            | Method::Cg(_)
+            | Method::Bicgstab(_)
+            | Method::Gmres(_) => Method::of(&self.candidate, &self.options).next_work(problem),
         }
     }
 
@@ -177,13 +246,20 @@ impl Iteration {
         self.method.next_work(&problem(live, live.rhs(), 1.0, limits, 0))
     }
 
+    /// Beyond what is held, of the set-up that is next.
     pub fn next_step_bytes(&self, live: &LiveSystem) -> u64 {
         let limits = (&self.options, &self.unwanted);
-        self.method.next_step_bytes(&problem(live, live.rhs(), 1.0, limits, 0))
+        let problem = problem(live, live.rhs(), 1.0, limits, 0);
+        match &self.renewal {
+            Renewal::Out => 0,
+            Renewal::Begun(method, _) => method.next_step_bytes(&problem),
+            Renewal::None => self.method.next_step_bytes(&problem),
+        }
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        self.method.memory_bytes() + self.flight.as_ref().map_or(0, Flight::memory_bytes)
+        let flight = self.flight.as_ref().map_or(0, Flight::memory_bytes);
+        self.method.memory_bytes() + self.renewal.memory_bytes() + flight
     }
 
     /// Iterates until settled, or until `entries_max` is used up. `live` keeps its state until a flight
@@ -197,15 +273,22 @@ impl Iteration {
     ) -> (LiveWork, Option<f64>) {
         let mut work = Work::default();
         let mut landed = None;
+        if self.is_worn_on_the_way(live, aim) {
+            let landing = self.land(live, aim, &mut work);
+            landed = Some(landing.norm);
+            self.rebuild();
+        }
         let end = loop {
             if let Some(stop) = &self.stop {
                 break LiveEnd::Failed(stop.clone());
             }
-            if work.nonzeros >= entries_max && work.nonzeros > 0 {
+            let has_begun = work.nonzeros > 0;
+            // A set-up is decided upon anew: it may be long.
+            if has_begun && (work.nonzeros >= entries_max || !self.method.is_set_up()) {
                 break LiveEnd::Paused;
             }
             if self.flight.is_none()
-                && let Some(end) = self.depart(live, standing, &mut work)
+                && let Some(end) = self.depart(live, standing, aim, &mut work)
             {
                 break end;
             }
@@ -216,24 +299,41 @@ impl Iteration {
         (LiveWork { work, end }, landed)
     }
 
+    /// Whether a flight is under way that is to land for a set-up.
+    fn is_worn_on_the_way(&self, live: &LiveSystem, aim: Aim) -> bool {
+        let limits = (&self.options, &self.unwanted);
+        let problem = problem(live, live.rhs(), aim.target, limits, self.iteration);
+        self.flight.is_some() && self.method.is_set_up() && self.is_due(&problem, aim)
+    }
+
     /// Makes ready for a flight: the matrix in one piece, the method suited to it.
     fn depart(
         &mut self,
         live: &mut LiveSystem,
         standing: &mut Standing,
+        aim: Aim,
         work: &mut Work,
     ) -> Option<LiveEnd> {
         if live.matrix().overlaid() > 0 {
             live.merge();
             work.nonzeros += 4 * live.matrix().nonzeros() as u64;
         }
-        if standing.class() != self.class
-            && let Err(stop) = self.choose_anew(live, standing, work)
-        {
-            self.stop = Some(stop.clone());
-            return Some(LiveEnd::Failed(stop));
+        if standing.class() != self.class {
+            if let Err(stop) = self.choose_anew(live, standing, work) {
+                self.stop = Some(stop.clone());
+                return Some(LiveEnd::Failed(stop));
+            }
+            if !self.method.is_set_up() {
+                // Its set-up is decided upon anew: it may be long.
+                let description =
+                    format!("the matrix was analysed anew: {}", self.candidate.method);
+                let preparation = Preparation { description, work: *work };
+                return Some(LiveEnd::Prepared(preparation));
+            }
         }
-        if self.wear.is_out(&self.candidate) && self.method.is_set_up() {
+        let limits = (&self.options, &self.unwanted);
+        let problem = problem(live, live.rhs(), aim.target, limits, self.iteration);
+        if self.method.is_set_up() && self.is_due(&problem, aim) {
             self.rebuild();
         }
         self.method.restart();
@@ -243,7 +343,9 @@ impl Iteration {
         None
     }
 
+    /// The next step sets up anew, on the spot.
     fn rebuild(&mut self) {
+        self.renewal.discard();
         self.method = Method::of(&self.candidate, &self.options);
         self.wear.rebuilt();
     }
@@ -274,6 +376,8 @@ impl Iteration {
     }
 
     fn take(&mut self, next: Candidate) {
+        self.renewal.discard();
+        self.generation += 1;
         self.method = Method::of(&next, &self.options);
         self.wear = Wear::unknown(&next);
         self.selection.method = next.method;
@@ -303,10 +407,16 @@ impl Iteration {
         let limits = (&self.options, &self.unwanted);
         let (rhs, course) = flight.parts();
         let problem = problem(live, rhs, aim.target, limits, self.iteration);
+        let was_set_up = self.method.is_set_up();
         match self.method.step(&problem, &mut course.iterate) {
             Advance::Prepared(preparation) => {
                 *work += preparation.work;
-                self.wear.set_up_took(preparation.work);
+                if was_set_up && self.wear.is_worn() {
+                    // A factor of another matrix gave up: that says nothing of its kind.
+                    self.rebuild();
+                } else {
+                    self.wear.set_up_took(preparation.work);
+                }
                 Some(LiveEnd::Prepared(preparation))
             }
             Advance::Iterated(step) => {
@@ -327,123 +437,19 @@ impl Iteration {
             Advance::Failed(reason) => self.fail(live, aim, work, landed, reason),
             Advance::Unaffordable(why) => {
                 self.flight = None;
-                let next = self.candidates.pop_front();
-                let next = next.expect("the last candidate has no limit of operations");
-                let reason = next.reason.clone();
-                self.take(next);
-                self.selection.reasons = vec![reason, why];
+                self.take_cheaper(why);
                 None
             }
         }
     }
 
-    /// Takes `x` over and measures it against the system as it is now.
-    fn arrive(
-        &mut self,
-        live: &mut LiveSystem,
-        aim: Aim,
-        work: &mut Work,
-        landed: &mut Option<f64>,
-    ) -> Option<LiveEnd> {
-        let landing = self.land(live, aim, work);
-        *landed = Some(landing.norm);
-        if landing.norm <= aim.threshold {
-            self.wear.arrived(&landing);
-            self.iterations_since = 0;
-            return Some(LiveEnd::Settled);
-        }
-        if landing.has_changed {
-            // What came on the way is left: the next flight takes it up.
-            self.wear.arrived(&landing);
-            return None;
-        }
-        let reason = StopReason::Stagnated {
-            method: self.candidate.method,
-            residual_norm: landing.norm,
-            window: landing.iterations,
-            expected_fall_percent: 50,
-        };
-        match landing.norm <= 0.5 * landing.norm_before {
-            true => None,
-            false => self.give_up(live, aim, reason),
-        }
-    }
-
-    fn land(&mut self, live: &mut LiveSystem, aim: Aim, work: &mut Work) -> Landing {
-        let mut flight = self.flight.take().expect("a flight that lands has departed");
-        let limits = (&self.options, &self.unwanted);
-        let (rhs, course) = flight.parts();
-        let problem = problem(live, rhs, aim.target, limits, self.iteration);
-        self.method.settle(&problem, &mut course.iterate);
-        let product = problem.product_work() + problem.vector_work(4);
-        self.method.restart();
-        let landing = flight.land(live);
-        *work += product;
-        if !landing.is_better {
-            *work += product;
-        }
-        landing
-    }
-
-    /// A method failed: keep what it has reached, and find out who goes on.
-    fn fail(
-        &mut self,
-        live: &mut LiveSystem,
-        aim: Aim,
-        work: &mut Work,
-        landed: &mut Option<f64>,
-        reason: StopReason,
-    ) -> Option<LiveEnd> {
-        let landing = self.land(live, aim, work);
-        *landed = Some(landing.norm);
-        if landing.norm <= aim.threshold {
-            self.iterations_since = 0;
-            return Some(LiveEnd::Settled);
-        }
-        self.give_up(live, aim, reason)
-    }
-
-    /// A worn preconditioner is renewed, then `hybrid` goes on with the next method; a matrix that has
-    /// changed since it was analysed gets another analysis.
-    fn give_up(&mut self, live: &LiveSystem, aim: Aim, reason: StopReason) -> Option<LiveEnd> {
-        let is_limit = matches!(reason, StopReason::IterationLimit { .. });
-        if !is_limit && self.wear.is_worn() {
-            self.rebuild();
-            return None;
-        }
-        let limit = self.precision_limit(live, aim);
-        let may_go_on = !is_limit && limit.is_none() && self.options.method == MethodName::Hybrid;
-        if may_go_on && let Some(next) = self.next_candidate() {
-            self.take(next);
-            return None;
-        }
-        if may_go_on && self.changed_since_analysis > 0 {
-            self.class = Class::UNSUITED;
-            return None;
-        }
-        // The next change starts from the first method again.
-        self.class = Class::UNSUITED;
-        let stop = LiveStop::Method(limit.unwrap_or(reason));
-        self.stop = Some(stop.clone());
-        Some(LiveEnd::Failed(stop))
-    }
-
-    fn next_candidate(&mut self) -> Option<Candidate> {
-        let failed = (self.candidate.method, self.candidate.preconditioner);
-        std::iter::from_fn(|| self.candidates.pop_front())
-            .find(|next| (next.method, next.preconditioner) != failed)
-    }
-
-    /// Whether rounding explains why the state kept is not settled. One product.
-    fn precision_limit(&self, live: &LiveSystem, aim: Aim) -> Option<StopReason> {
-        let limits = (&self.options, &self.unwanted);
-        let problem = problem(live, live.rhs(), aim.target, limits, self.iteration);
-        let x = live.copy_x();
-        let residual_norm = live.residual_norm();
-        let rounding_limit = crate::solver::residual::rounding_limit(&problem, &x);
-        let is_reached = residual_norm <= rounding_limit
-            && rounding_limit <= crate::solver::kernel::norm2(live.rhs());
-        is_reached.then_some(StopReason::PrecisionLimit { residual_norm, rounding_limit })
+    /// The method in force would take too long.
+    fn take_cheaper(&mut self, why: String) {
+        let next = self.candidates.pop_front();
+        let next = next.expect("the last candidate has no limit of operations");
+        let reason = next.reason.clone();
+        self.take(next);
+        self.selection.reasons = vec![reason, why];
     }
 }
 

@@ -1,21 +1,23 @@
 //! What is proven of a live system: the witness that `A` is an H-matrix, followed under changes, the
 //! licence of relaxation that it founds, and the error bound that follows from it and the residual.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use crate::solver::analysis::{Analysis, DominanceKind};
-use crate::solver::assembly;
 use crate::solver::live::engine::report::StatedBound;
+use crate::solver::live::engine::witness::{
+    Followed, MENDING_PASSES_ALL, SEARCH_PASSES, Searched, WitnessTask, mend,
+};
 use crate::solver::live::licence::{Ground, Licence};
 use crate::solver::live::state::{EntryChange, LiveSystem};
 use crate::solver::outcome::{Preparation, Work};
-use crate::solver::proof::{SearchLimits, Witness, WitnessFault, find};
+use crate::solver::proof::{SearchLimits, Witness, WitnessFault};
 use crate::solver::system::Rows;
 
 /// A search that found nothing is not repeated before so many entries have changed; twice as many
 /// after each further one.
 const RETRY_MIN: u64 = 16;
-
-/// Passes over `A` that mending a witness may take before another is searched for.
-const MENDING_PASSES: u64 = 8;
 
 /// Up to this order the bound is always taken over all rows.
 const EXACT_ORDER_MAX: usize = 1 << 15;
@@ -46,6 +48,10 @@ pub(super) struct Proof {
     changed: u64,
     retry_after: u64,
     limits: SearchLimits,
+    /// The witness that has sunk could not be mended.
+    is_beyond_mending: bool,
+    /// A search that is under way in the background, and what has changed since its snapshot.
+    out: Option<Followed>,
 }
 
 impl Proof {
@@ -53,11 +59,23 @@ impl Proof {
     pub fn of(analysis: &Analysis, rows: Rows, limits: SearchLimits) -> Self {
         let is_strict = analysis.row_dominance.kind == DominanceKind::Strict;
         let ones = is_strict.then(|| Witness::prove(rows, vec![1.0; rows.count()]).ok());
-        Self { held: ones.flatten().map(Held::of), fault: None, changed: 0, retry_after: 0, limits }
+        Self {
+            held: ones.flatten().map(Held::of),
+            fault: None,
+            changed: 0,
+            retry_after: 0,
+            limits,
+            is_beyond_mending: false,
+            out: None,
+        }
     }
 
-    pub fn entry_changed(&mut self, change: &EntryChange) {
+    /// `nonzeros` are those of `A`.
+    pub fn entry_changed(&mut self, change: &EntryChange, nonzeros: usize) {
         self.changed += 1;
+        if let Some(followed) = &mut self.out {
+            followed.entry_changed(change, nonzeros);
+        }
         if let Some(held) = &mut self.held {
             held.entry_changed(change);
         }
@@ -70,7 +88,12 @@ impl Proof {
 
     /// Whether a search may find what is missing.
     pub fn is_worth_a_search(&self) -> bool {
-        !self.holds() && self.changed >= self.retry_after
+        !self.holds() && self.changed >= self.retry_after && self.out.is_none()
+    }
+
+    /// Whether a search is under way in the background.
+    pub fn is_out(&self) -> bool {
+        self.out.is_some()
     }
 
     /// Whether another search may find what the last one did not.
@@ -80,7 +103,7 @@ impl Proof {
 
     /// Foreseen for a search: some sweeps.
     pub fn search_work(&self, rows: Rows) -> Work {
-        let nonzeros = 40 * rows.values.len() as u64;
+        let nonzeros = SEARCH_PASSES * rows.values.len() as u64;
         Work { nonzeros, flops: 2 * nonzeros }
     }
 
@@ -95,52 +118,108 @@ impl Proof {
         }
     }
 
-    /// Searches a witness of `rows`, which are all of `A`: mends the one that has sunk where that takes
-    /// little.
-    pub fn search(&mut self, rows: Rows) -> Preparation {
-        if let Some(mended) = self.mended(rows) {
-            self.changed = 0;
-            return mended;
-        }
-        let found = find(rows, self.limits);
-        let work = self.search_work(rows);
-        let changed = std::mem::take(&mut self.changed);
-        let description = match found {
-            Ok(witness) => {
-                self.fault = None;
-                self.retry_after = 0;
-                self.held = Some(Held::of(witness));
-                "witness of an H-matrix".to_owned()
-            }
-            Err(fault) => {
-                self.retry_after = (2 * self.retry_after.max(changed)).max(RETRY_MIN);
-                let description = format!("no witness: {fault}");
-                // A witness that has sunk stays: its rows may rise again.
-                self.fault = Some(fault);
-                description
-            }
+    /// The most that a search on the spot can take.
+    pub fn search_work_max(&self, nonzeros: u64) -> Work {
+        let nonzeros = match self.can_be_mended() {
+            true => MENDING_PASSES_ALL * nonzeros,
+            false => self.limits.entries_max,
         };
-        Preparation { description, work }
+        Work { nonzeros, flops: 2 * nonzeros }
     }
 
-    /// Raises `v` around the rows that have sunk, on a copy: a repair that fails leaves a `v` that is
-    /// larger for nothing.
-    fn mended(&mut self, rows: Rows) -> Option<Preparation> {
-        let held = self.held.as_ref()?;
-        let n = rows.count();
-        let entries = rows.values.len() as u64;
-        let columns = assembly::transposed(n, rows.pointers, rows.indices, rows.values);
-        let columns = columns.into_matrix(n, n);
-        let mut witness = held.witness.clone();
-        let from = witness.rows_to_repair();
-        let done = witness.repair(Rows::of(&columns), &from, MENDING_PASSES * entries).ok()?;
-        if !witness.holds() {
-            return None;
+    fn can_be_mended(&self) -> bool {
+        !self.is_beyond_mending && self.held.as_ref().is_some_and(|held| !held.witness.holds())
+    }
+
+    /// Searches a witness on the spot: mends the one that has sunk; where that fails, the next call looks
+    /// for another.
+    pub fn search(&mut self, live: &mut LiveSystem, unwanted: &Arc<AtomicBool>) -> Preparation {
+        live.merge();
+        let rows = live.matrix().stored_rows();
+        if self.can_be_mended()
+            && let Some(held) = &self.held
+        {
+            let (mended, work) = mend(&held.witness, rows);
+            let (found, description) = match mended {
+                Some((witness, description)) => (Some(witness), description),
+                None => (None, "the witness could not be mended".to_owned()),
+            };
+            self.is_beyond_mending = found.is_none();
+            found.into_iter().for_each(|witness| self.hold(witness));
+            return Preparation { description, work };
         }
+        let searched = WitnessTask { sunk: None, limits: self.limits }.run(rows, unwanted);
+        self.take_in(searched, &Followed::default(), live)
+    }
+
+    /// Whether a search can be made on a snapshot: it is wanted and fits into the memory beside it.
+    pub fn can_detach(&self, live: &LiveSystem, snapshot_bytes: u64) -> bool {
+        let (order, nonzeros) = (live.order() as u64, live.matrix().nonzeros() as u64);
+        let search_bytes = WitnessTask::peak_bytes(order, nonzeros);
+        let is_wanted = !self.holds() && self.out.is_none();
+        is_wanted && search_bytes.saturating_add(snapshot_bytes) <= self.limits.memory_bytes_max
+    }
+
+    /// A search to be made on a snapshot; what changes meanwhile is followed.
+    pub fn detach(&mut self) -> WitnessTask {
+        let held = self.held.as_ref().filter(|_| self.can_be_mended());
+        let task = WitnessTask { sunk: held.map(|held| held.witness.clone()), limits: self.limits };
+        self.out = Some(Followed::default());
+        task
+    }
+
+    /// Takes over what a search in the background has found: what changed meanwhile is worked into it.
+    pub fn take_over(&mut self, searched: Searched, live: &mut LiveSystem) -> Preparation {
+        let followed = self.out.take().expect("a search that comes home was out");
+        self.take_in(searched, &followed, live)
+    }
+
+    /// A search will not come home.
+    pub fn lost(&mut self) {
+        self.out = None;
+        self.put_off();
+    }
+
+    /// Another search has to wait for more changes than the last one.
+    fn put_off(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        self.retry_after = self.retry_after.max(changed).saturating_mul(2).max(RETRY_MIN);
+    }
+
+    fn hold(&mut self, witness: Witness) {
+        let holds = witness.holds();
         self.held = Some(Held::of(witness));
-        let nonzeros = 4 * entries + done.touched_entries;
-        let work = Work { nonzeros, flops: 2 * nonzeros };
-        Some(Preparation { description: format!("witness mended by {} pushes", done.pushes), work })
+        self.is_beyond_mending = false;
+        self.fault = None;
+        if holds {
+            (self.changed, self.retry_after) = (0, 0);
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        searched: Searched,
+        followed: &Followed,
+        live: &mut LiveSystem,
+    ) -> Preparation {
+        let Searched { found, mut description, mut work } = searched;
+        match found.and_then(|witness| followed.carry_over(witness, live)) {
+            Ok((witness, carrying)) => {
+                work += carrying;
+                let sunk = witness.sunk_rows();
+                self.hold(witness);
+                if sunk > 0 {
+                    description += &format!("; {sunk} rows have sunk meanwhile");
+                }
+            }
+            Err(fault) => {
+                self.put_off();
+                description = format!("no witness: {fault}");
+                // A witness that has sunk stays: its rows may rise again.
+                self.fault = Some(fault);
+            }
+        }
+        Preparation { description, work }
     }
 
     /// Allows relaxation of `A` as it is now. O(1), O(n) after a row sank and rose again.
@@ -195,7 +274,8 @@ impl Proof {
     }
 
     pub fn memory_bytes(&self) -> u64 {
-        self.held.as_ref().map_or(0, |held| held.witness.memory_bytes())
+        let followed = self.out.as_ref().map_or(0, Followed::memory_bytes);
+        self.held.as_ref().map_or(0, |held| held.witness.memory_bytes()) + followed
     }
 }
 
@@ -278,9 +358,9 @@ mod tests {
         let mut delta = CostDelta::default();
         delta.edit_entry(row, row, Change::Set(0.9 * beside), None);
         let applied = live.apply(&delta).unwrap();
-        proof.entry_changed(&applied.entries[0]);
+        proof.entry_changed(&applied.entries[0], live.matrix().nonzeros());
         assert!(proof.licence(live.matrix().version()).is_none() && proof.is_worth_a_search());
-        let done = proof.search(live.matrix().stored_rows());
+        let done = proof.search(&mut live, &Arc::default());
         assert!(done.description.contains("mended"), "{}", done.description);
         let licence = proof.licence(live.matrix().version()).expect("still an H-matrix");
         let Ground::HMatrix { margin } = licence.ground() else { panic!("no witness") };

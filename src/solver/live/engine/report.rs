@@ -92,6 +92,9 @@ pub enum LiveStop {
     Path(#[from] PathRefusal),
     #[error("no path is worth its factor here: {evidence}")]
     NoPath { evidence: String },
+    /// What was set up in the background did not come home.
+    #[error("the set-up of {method} was lost: {evidence}")]
+    SetUpLost { method: MethodName, evidence: String },
 }
 
 /// An end of relaxation that is none of its licence's.

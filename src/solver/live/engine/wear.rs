@@ -18,8 +18,9 @@ pub(super) struct Wear {
     fall: f64,
     fresh_fall: Option<f64>,
     /// Entries, and diagonal entries, changed since the set-up.
-    changed: u64,
-    changed_diagonals: u64,
+    changed: Changed,
+    /// Since the snapshot that a set-up in the background works on.
+    changed_since_snapshot: Changed,
     /// Work of iterations that a fresh set-up would have saved, and what a set-up takes.
     wasted: u64,
     set_up: Work,
@@ -27,8 +28,15 @@ pub(super) struct Wear {
     step: Work,
 }
 
-/// A set-up that nobody has seen is taken for this many iterations.
-const SET_UP_STEPS: u64 = 16;
+/// Entries of `A` that have changed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Changed {
+    entries: u64,
+    diagonals: u64,
+}
+
+/// Iterations of a flight before its pace is taken for what is to come; a factor shows its pace at once.
+const PACE_MIN: u64 = 8;
 
 impl Wear {
     /// After a solve that took so many iterations.
@@ -36,6 +44,8 @@ impl Wear {
         let mut new = Self::unknown(candidate);
         if candidate.method != MethodName::Direct && iterations > 0 {
             new.fall = -tolerance.ln() / iterations as f64;
+            // The set-up of the solve is fresh.
+            new.fresh_fall = Some(new.fall);
         }
         new
     }
@@ -49,9 +59,9 @@ impl Wear {
         };
         Self {
             fall,
-            fresh_fall: None,
-            changed: 0,
-            changed_diagonals: 0,
+            fresh_fall: (candidate.method == MethodName::Direct).then_some(fall),
+            changed: Changed::default(),
+            changed_since_snapshot: Changed::default(),
             wasted: 0,
             set_up: Work::default(),
             set_up_begun: Work::default(),
@@ -60,8 +70,10 @@ impl Wear {
     }
 
     pub fn entry_changed(&mut self, change: &EntryChange) {
-        self.changed += 1;
-        self.changed_diagonals += u64::from(change.row == change.col);
+        for changed in [&mut self.changed, &mut self.changed_since_snapshot] {
+            changed.entries += 1;
+            changed.diagonals += u64::from(change.row == change.col);
+        }
     }
 
     /// A part of a set-up was made.
@@ -75,8 +87,23 @@ impl Wear {
 
     pub fn rebuilt(&mut self) {
         self.fall = self.fresh_fall.unwrap_or(self.fall);
-        self.changed = 0;
-        self.changed_diagonals = 0;
+        self.changed = Changed::default();
+        self.wasted = 0;
+    }
+
+    /// A snapshot was taken for a set-up in the background.
+    pub fn snapshot_taken(&mut self) {
+        self.changed_since_snapshot = Changed::default();
+    }
+
+    /// The set-up of the snapshot is in force now.
+    pub fn rebuilt_in_background(&mut self) {
+        self.rebuilt();
+        self.changed = self.changed_since_snapshot;
+    }
+
+    /// A renewal came to nothing: another has to pay for itself from now on.
+    pub fn put_off(&mut self) {
         self.wasted = 0;
     }
 
@@ -89,7 +116,7 @@ impl Wear {
         let fall = landing.fall.ln() / landing.iterations as f64;
         self.fall += LATEST * (fall - self.fall);
         match self.fresh_fall {
-            _ if self.changed == 0 => self.fresh_fall = Some(self.fall),
+            _ if self.changed.entries == 0 => self.fresh_fall = Some(self.fall),
             Some(fresh) => {
                 let needed = (landing.fall.ln() / fresh).ceil() as u64;
                 let excess = landing.iterations.saturating_sub(needed);
@@ -101,8 +128,12 @@ impl Wear {
 
     /// Iterations that shrink the residual by `ratio`, at least 1.
     pub fn iterations(&self, ratio: f64) -> u64 {
-        let needed = ratio.max(1.0).ln() / self.fall;
-        (needed.ceil() as u64).clamp(1, 1 << 20)
+        iterations(ratio, self.fall)
+    }
+
+    /// The same with a fresh set-up.
+    pub fn fresh_iterations(&self, ratio: f64) -> u64 {
+        iterations(ratio, self.fresh_fall.unwrap_or(self.fall))
     }
 
     /// What a set-up took when it was last made.
@@ -112,25 +143,47 @@ impl Wear {
 
     /// Whether `A` has changed since the set-up at all.
     pub fn is_worn(&self) -> bool {
-        self.changed > 0
+        self.changed.entries > 0
     }
 
-    /// Whether a fresh set-up pays: at once where it is a pass over the diagonal, else when the
-    /// iterations that it would have saved have cost as much as it does.
-    pub fn is_out(&self, candidate: &Candidate) -> bool {
-        let by_diagonal = self.changed_diagonals > 0;
+    /// Entries that a flight will have touched in vain when it arrives at its present pace: after
+    /// `iterations` its residual has fallen by `e^fall`, and is `ratio` times what it is to be.
+    pub fn foreseen_waste(
+        &self,
+        candidate: &Candidate,
+        iterations: u64,
+        fall: f64,
+        ratio: f64,
+    ) -> u64 {
+        let is_seen =
+            iterations >= PACE_MIN || candidate.method == MethodName::Direct && iterations > 0;
+        let (true, true, Some(fresh)) = (is_seen, self.is_worn(), self.fresh_fall) else {
+            return 0;
+        };
+        let left = ratio.max(1.0).ln();
+        let pace = (fall / iterations as f64).max(1e-6);
+        let needed = ((fall + left) / fresh).ceil().max(1.0);
+        let excess = (iterations as f64 + left / pace - needed).clamp(0.0, 1e6);
+        excess as u64 * self.step.nonzeros
+    }
+
+    /// Whether a fresh set-up, which would take `set_up`, pays: at once where it is a pass over the
+    /// diagonal, else when the iterations that it would have saved, and those that it would save on the
+    /// present flight (`foreseen`), cost as much as it does.
+    pub fn is_out(&self, candidate: &Candidate, set_up: Work, foreseen: u64) -> bool {
+        let by_diagonal = self.changed.diagonals > 0;
+        let is_wasteful = self.is_worn() && self.wasted + foreseen > set_up.nonzeros;
         match (candidate.method, candidate.preconditioner) {
             (MethodName::Jacobi | MethodName::GaussSeidel, _) => by_diagonal,
+            (MethodName::Direct, _) => is_wasteful,
             (_, PreconditionerName::Jacobi) => by_diagonal,
-            (MethodName::Direct, _) => self.is_wasteful(),
             (_, PreconditionerName::None) => false,
-            (_, _) => self.is_wasteful(),
+            (_, PreconditionerName::Ilu | PreconditionerName::Amg) => is_wasteful,
         }
     }
+}
 
-    fn is_wasteful(&self) -> bool {
-        let unseen = SET_UP_STEPS * self.step.nonzeros;
-        let set_up = if self.set_up.nonzeros > 0 { self.set_up.nonzeros } else { unseen };
-        self.changed > 0 && self.wasted > set_up
-    }
+fn iterations(ratio: f64, fall: f64) -> u64 {
+    let needed = ratio.max(1.0).ln() / fall;
+    (needed.ceil() as u64).clamp(1, 1 << 20)
 }

@@ -10,9 +10,13 @@ impl Path {
     pub fn solve_entries(&self) -> Option<u64> {
         match &self.stage {
             Stage::Ready(ready) if !ready.wants_factor() => {
-                Some(ready.waiting_entries() + 2 * ready.forecast.entries)
+                Some(ready.work() + ready.forecast.entries)
             }
-            Stage::Ready(_) | Stage::Unplanned | Stage::Planned(_) | Stage::Refused { .. } => None,
+            Stage::Ready(_)
+            | Stage::Unplanned
+            | Stage::Planned(_)
+            | Stage::Refused { .. }
+            | Stage::Out(_) => None,
         }
     }
 
@@ -28,7 +32,7 @@ impl Path {
                 return None;
             }
             Err(_) => {
-                ready.is_outdated = true;
+                ready.waiting.outdate();
                 return None;
             }
         }
@@ -38,6 +42,7 @@ impl Path {
 }
 
 impl Ready {
+    /// Works in all that waits.
     fn catch_up_whole(&mut self, live: &LiveSystem) -> Result<(), ChangeRefusal> {
         loop {
             match self.catch_up(live, u64::MAX) {
