@@ -493,7 +493,7 @@ fn symmetric_scratch(symbolic: &SymbolicCholesky<u32>, kind: Symmetric) -> Stack
 }
 
 /// The rows as the columns of `Aᵀ`, which for a symmetric matrix are those of `A`.
-fn pattern(rows: Rows<'_>) -> SymbolicSparseColMatRef<'_, u32> {
+pub(super) fn pattern(rows: Rows<'_>) -> SymbolicSparseColMatRef<'_, u32> {
     let n = rows.count();
     SymbolicSparseColMatRef::new_checked(n, n, rows.pointers, None, rows.indices)
 }

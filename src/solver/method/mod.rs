@@ -3,6 +3,7 @@
 
 mod bicgstab;
 mod cg;
+pub(crate) mod cholesky;
 pub(crate) mod direct;
 mod fill;
 mod gauss_seidel;

@@ -1,5 +1,6 @@
 //! Proven bounds against the true error, and probable ones against how often they may fail.
 
+mod coercive;
 mod entries;
 mod exact;
 mod inquiry;
