@@ -600,3 +600,40 @@ fn a_live_engine_takes_over_a_solve_that_is_still_iterating() {
         check_settled(&mut live, &model, 1e-8, method.as_str());
     }
 }
+
+/// Runs what the governor chooses until nothing is left to do.
+fn run_out(live: &mut LiveEngine, governor: &mut Governor) {
+    while let Some(plan) = governor.choose(&live.offers()) {
+        let done = live.work(plan.engine, plan.entries_max);
+        governor.learn(&plan, &done, Duration::from_nanos(done.work.nonzeros));
+    }
+}
+
+#[test]
+fn a_relaxed_live_system_of_five_entries_a_row_holds_40_bytes_an_entry_and_64_a_row() {
+    for system in [
+        gallery::diagonally_dominant(20_000, 100_000, 5).unwrap(),
+        gallery::diagonally_dominant(20_000, 140_000, 6).unwrap(),
+    ] {
+        let (n, mut nonzeros) = (system.order(), system.nonzeros());
+        let mut live = of_method(system, MethodName::GaussSeidel);
+        let mut governor = Governor::default();
+        run_out(&mut live, &mut governor);
+        let mut draws = Draws::seeded(3);
+        for _ in 0..40 {
+            let mut delta = CostDelta::default();
+            for _ in 0..50 {
+                let (row, col) = (draws.below(n), draws.below(n));
+                delta.edit_entry(row, col, Change::Add(1e-4), None);
+                delta.edit_rhs(row, Change::Add(draws.number()), None);
+            }
+            let applied = live.apply(&delta).unwrap();
+            nonzeros += applied.entries.iter().filter(|change| change.is_new).count();
+            run_out(&mut live, &mut governor);
+        }
+        assert!(live.is_settled());
+        let held = live.memory_bytes();
+        let most = (40 * nonzeros + 64 * n) as u64;
+        assert!(held <= most, "{held} bytes, more than {most}, for {n} rows, {nonzeros} entries");
+    }
+}

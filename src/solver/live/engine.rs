@@ -248,6 +248,9 @@ impl LiveEngine {
         self.norm_at_most = f64::INFINITY;
         let (done, norm) = relaxation::work(&mut self.live, &licence, &self.tolerance, entries_max);
         self.relaxation_failed = matches!(done.end, LiveEnd::Failed(_));
+        if done.end == LiveEnd::Settled {
+            self.iteration.release_vectors();
+        }
         (done, norm)
     }
 

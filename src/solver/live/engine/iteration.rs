@@ -120,6 +120,21 @@ impl Iteration {
         }
     }
 
+    /// Frees the vectors of a method that is set up by one pass over the rows, while another engine does its
+    /// work.
+    pub fn release_vectors(&mut self) {
+        match self.candidate.method {
+            MethodName::Jacobi | MethodName::GaussSeidel => {
+                self.method = Method::of(&self.candidate, &self.options);
+            }
+            MethodName::Cg
+            | MethodName::Bicgstab
+            | MethodName::Gmres
+            | MethodName::Direct
+            | MethodName::Hybrid => {}
+        }
+    }
+
     pub fn selection(&self) -> &Selection {
         &self.selection
     }
