@@ -29,8 +29,8 @@ pub struct LiveSolve {
     drain: Drain,
     /// Why nothing settles the system as it stands.
     stop: Option<LiveStop>,
-    /// What was planned of the set-up that is out, and changes accepted until then.
-    out: Option<(Plan, u64)>,
+    /// What was planned of the set-up that is out, where an engine waits for it, and changes accepted until then.
+    out: Option<(Option<Plan>, u64)>,
 }
 
 /// Who worked since the last announcement.
@@ -168,7 +168,10 @@ impl LiveSolve {
             return None;
         }
         let offers = self.offers();
-        let plan = self.governor.choose(&offers)?;
+        let Some(plan) = self.governor.choose(&offers) else {
+            let work = self.snapshot_work();
+            return self.wants_certificate().then_some(Next { work, is_set_up: false });
+        };
         let chosen = offers.iter().find(|offer| offer.engine == plan.engine)?;
         Some(match chosen.set_up.nonzeros {
             0 => Next { work: chosen.step, is_set_up: false },
@@ -194,6 +197,11 @@ impl LiveSolve {
         offers
     }
 
+    /// Whether there is time to prove a bound that is missing.
+    fn wants_certificate(&self) -> bool {
+        self.out.is_none() && self.engine.wants_certificate()
+    }
+
     fn is_background(&self, plan: &Plan, chosen: &Offer) -> bool {
         let at_most = self.engine.set_up_work_max(chosen.engine, chosen.set_up);
         self.out.is_none()
@@ -216,6 +224,13 @@ impl LiveSolve {
         let was_settled = self.engine.is_settled();
         let offers = self.offers();
         let Some(plan) = self.governor.choose(&offers) else {
+            if self.wants_certificate()
+                && let Some(job) = self.engine.detach_certificate()
+            {
+                stopwatch.lap(self.snapshot_work());
+                self.out = Some((None, self.engine.version()));
+                return Worked::Detached(Box::new(job));
+            }
             let may_wait = was_settled || self.out.is_some();
             return if may_wait { Worked::Idle } else { self.give_up() };
         };
@@ -224,7 +239,7 @@ impl LiveSolve {
             && let Some(job) = self.engine.detach(plan.engine)
         {
             stopwatch.lap(self.snapshot_work());
-            self.out = Some((plan, self.engine.version()));
+            self.out = Some((Some(plan), self.engine.version()));
             return Worked::Detached(Box::new(job));
         }
         let done = self.engine.work(plan.engine, plan.entries_max.min(SLICE_ENTRIES));
@@ -256,8 +271,12 @@ impl LiveSolve {
             Ok(made) => made,
             Err(failure) => {
                 self.engine.lose(&failure.message);
-                let engine = plan.engine;
-                let description = format!("the set-up of {engine} failed: {}", failure.message);
+                let description = match plan {
+                    Some(plan) => {
+                        format!("the set-up of {} failed: {}", plan.engine, failure.message)
+                    }
+                    None => format!("a proof failed: {}", failure.message),
+                };
                 let preparation = Preparation { description, work: Work::default() };
                 return Worked::Prepared { preparation, took };
             }
@@ -265,7 +284,7 @@ impl LiveSolve {
         let done = self.engine.take_over(*made);
         match done.end {
             LiveEnd::Prepared(ref preparation) => {
-                self.governor.learn(&plan, &done, took);
+                plan.iter().for_each(|plan| self.governor.learn(plan, &done, took));
                 let Preparation { description, work } = preparation.clone();
                 let since = self.engine.version() - version;
                 let description = match since {

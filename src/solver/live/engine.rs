@@ -3,6 +3,7 @@
 //! residual, error bound. Who works, and for how long, is decided by the caller (`policy::planning`).
 
 mod background;
+mod coercive;
 mod flight;
 mod inquiry;
 mod iteration;

@@ -12,6 +12,7 @@ use crate::solver::method::cholesky::{Cholesky, CholeskyFactor, CholeskyLimits, 
 use crate::solver::outcome::Work;
 use crate::solver::proof::directed::{add_up, div_up, mul_up, sub_down};
 use crate::solver::proof::maximum::LazyMaximum;
+use crate::solver::proof::witness::SINKING;
 use crate::solver::system::{CsrMatrix, Rows};
 
 /// Inverse iterations behind the first guess of `β`.
@@ -123,9 +124,10 @@ impl Coercivity {
         (least > 0.0 && !self.is_lost).then_some(least)
     }
 
-    /// Whether so much of it has been lost that another proof would give far better bounds.
-    pub fn has_sunk(&mut self) -> bool {
-        self.least().is_none_or(|least| 8.0 * least < self.proven)
+    /// Whether so much of it may have been lost that another proof would give far better bounds. O(1).
+    pub fn has_sunk(&self) -> bool {
+        let loss = self.losses.as_ref().map_or(0.0, LazyMaximum::at_most);
+        self.is_lost || SINKING * sub_down(self.proven, loss.max(0.0)) < self.proven
     }
 
     /// `a_ij` changed from `old` to `new`. O(log); `old` must be the very value that `A` held.

@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use weir::solver::gallery;
+use weir::solver::live::{BoundKind, Change, CostDelta, LiveEnd, LiveEngine, StatedBound};
+use weir::solver::options::{MethodName, SolveOptions};
 use weir::solver::proof::{CholeskyLimits, Coercivity, Residual, scaled_norm};
+use weir::solver::system::LinearSystem;
 
 use super::exact::{self, Exact};
+use super::live::{live_by, settle};
 use super::storm::{below, signed, uniform};
-use crate::support::{Dense, system_of};
+use crate::support::{Dense, solve, system_of};
 
 const LIMITS: CholeskyLimits = CholeskyLimits { memory_bytes_max: 1 << 30, flops_max: 1e10 };
 
@@ -128,4 +133,117 @@ fn a_proven_bound_is_never_violated() {
 fn a_bound_that_promises_too_much_is_caught() {
     let seen = storm(1, 300, 0.1);
     assert!(seen.violations > 20, "{seen:?}");
+}
+
+/// Poisson's matrix squared: positive definite, and no H-matrix.
+fn plate(side: usize) -> LinearSystem {
+    let poisson = gallery::poisson_2d(side, 1).unwrap();
+    let n = poisson.order();
+    let mut square = vec![vec![0.0; n]; n];
+    for (row, line) in square.iter_mut().enumerate() {
+        let (cols, values) = poisson.rows().row(row);
+        for (&middle, a) in cols.iter().zip(values) {
+            let (cols, values) = poisson.rows().row(middle as usize);
+            cols.iter().zip(values).for_each(|(&col, b)| line[col as usize] += a * b);
+        }
+    }
+    system_of(&square, (0..n).map(|i| (i as f64).sin()).collect())
+}
+
+fn entry(row: usize, col: usize, value: f64) -> CostDelta {
+    let mut delta = CostDelta::default();
+    delta.edit_entry(row, col, Change::Set(value), None);
+    delta
+}
+
+fn cost(row: usize, added: f64) -> CostDelta {
+    let mut delta = CostDelta::default();
+    delta.edit_rhs(row, Change::Add(added), None);
+    delta
+}
+
+/// Has everything proven that is wanted; what was said of it.
+fn certify(live: &mut LiveEngine) -> Vec<String> {
+    let mut said = vec![];
+    while let Some(job) = live.detach_certificate() {
+        match live.take_over(job.run()).end {
+            LiveEnd::Prepared(preparation) => said.push(preparation.description),
+            end => panic!("{end:?}"),
+        }
+    }
+    said
+}
+
+fn truth(live: &LiveEngine) -> Vec<f64> {
+    let options =
+        SolveOptions { method: MethodName::Direct, tolerance: 1e-13, ..SolveOptions::default() };
+    solve(live.live().to_system(), None, options).unwrap().x
+}
+
+/// Every entry lies within its own bound and within that of all; the bound of all.
+fn check_live(live: &mut LiveEngine) -> StatedBound {
+    let overall = live.error_bound();
+    let x = truth(live);
+    for (row, x) in x.iter().enumerate() {
+        let (value, bound) = live.read(row).unwrap();
+        assert_eq!(bound.kind, overall.kind);
+        let error = (value - x).abs();
+        assert!(error <= bound.absolute + 1e-12 && bound.absolute <= overall.absolute);
+    }
+    overall
+}
+
+#[test]
+fn a_session_without_a_witness_gets_a_proven_bound_and_keeps_it() {
+    for method in [MethodName::Hybrid, MethodName::Cg] {
+        let mut live = live_by(plate(12), method);
+        assert_eq!(live.error_bound().kind, BoundKind::None);
+        let said = certify(&mut live);
+        assert!(
+            said[0].contains("no witness") && said[1].contains("positive definite"),
+            "{said:?}"
+        );
+        let bound = check_live(&mut live);
+        assert_eq!(bound.kind, BoundKind::Proven);
+        assert!(bound.relative.is_some_and(|relative| relative < 1e-2), "{bound:?}");
+        // One triangle, its mirror, a cost: the bound is true at every moment, settled or not.
+        for delta in [entry(5, 40, 0.01), entry(40, 5, 0.01), cost(17, 0.5), entry(3, 3, 25.0)] {
+            live.apply(&delta).unwrap();
+            assert_eq!(check_live(&mut live).kind, BoundKind::Proven);
+            settle(&mut live);
+            assert_eq!(check_live(&mut live).kind, BoundKind::Proven);
+        }
+        assert!(live.detach_certificate().is_none(), "nothing is to be proven");
+        // So much that nothing is left of the proof, though the symmetric part stays what it was.
+        for row in 0..20 {
+            let (there, back) = (live.live().matrix().value(row, row + 70), 5.0);
+            live.apply(&entry(row, row + 70, there + back)).unwrap();
+            live.apply(&entry(row + 70, row, there - back)).unwrap();
+        }
+        assert_eq!(live.error_bound().kind, BoundKind::None);
+        settle(&mut live);
+        let said = certify(&mut live);
+        assert!(said.last().unwrap().contains("positive definite"), "{said:?}");
+        assert_eq!(check_live(&mut live).kind, BoundKind::Proven);
+    }
+}
+
+#[test]
+fn what_changes_while_a_proof_is_made_is_worked_into_it() {
+    let mut live = live_by(plate(8), MethodName::Hybrid);
+    let search = live.detach_certificate().expect("a search for a witness").run();
+    live.take_over(search);
+    let job = live.detach_certificate().expect("a proof by a factorisation");
+    assert!(live.detach_certificate().is_none(), "one at a time");
+    live.apply(&entry(4, 30, -0.02)).unwrap();
+    live.take_over(job.run());
+    assert_eq!(check_live(&mut live).kind, BoundKind::Proven);
+    // Here nothing of the proof outlives what comes meanwhile.
+    let mut live = live_by(plate(8), MethodName::Hybrid);
+    let search = live.detach_certificate().unwrap().run();
+    live.take_over(search);
+    let job = live.detach_certificate().unwrap();
+    live.apply(&entry(4, 4, -30.0)).unwrap();
+    live.take_over(job.run());
+    assert_eq!(live.error_bound().kind, BoundKind::None);
 }

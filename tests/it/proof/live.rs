@@ -32,8 +32,17 @@ fn live(system: LinearSystem, tolerance: f64) -> LiveEngine {
     LiveEngine::of(engine).unwrap()
 }
 
+/// The same by a method, to 1e-10.
+pub fn live_by(system: LinearSystem, method: MethodName) -> LiveEngine {
+    let analysis = Analysis::of(&system);
+    let options = SolveOptions { method, tolerance: 1e-10, ..SolveOptions::default() };
+    let mut engine = Engine::new(system, analysis, None, options).unwrap();
+    while !matches!(engine.step(), Step::Finished(_)) {}
+    LiveEngine::of(engine).unwrap()
+}
+
 /// Works until nothing is left to do, set-ups included.
-fn settle(live: &mut LiveEngine) {
+pub fn settle(live: &mut LiveEngine) {
     let governor = Governor::default();
     for _ in 0..1_000 {
         let Some(plan) = governor.choose(&live.offers()) else { return };

@@ -2,6 +2,7 @@
 
 use super::LiveEngine;
 use super::path::Path;
+use super::proof::Certificate;
 use super::report::{EngineName, LiveEnd, LiveWork};
 use super::set_up::{Parts, SetUp, SetUpJob, Snapshot, Task};
 use crate::solver::outcome::Work;
@@ -53,6 +54,35 @@ impl LiveEngine {
         Some(SetUpJob { engine, task, unwanted: self.unwanted.clone() })
     }
 
+    /// Whether the system is settled and its bound could be proven by a set-up that can be made apart.
+    pub fn wants_certificate(&self) -> bool {
+        let snapshot_bytes = Snapshot::bytes_of(&self.live);
+        self.out.is_none()
+            && self.is_settled()
+            && self.tolerance.norm() > 0.0
+            && self.proof.can_detach_certificate(&self.live, snapshot_bytes)
+    }
+
+    /// Gives out what may prove a bound, as [`detach`](Self::detach): a search for a witness, or where that
+    /// has found none a factorisation. None unless it is [wanted](Self::wants_certificate).
+    pub fn detach_certificate(&mut self) -> Option<SetUpJob> {
+        if !self.wants_certificate() {
+            return None;
+        }
+        let snapshot_bytes = Snapshot::bytes_of(&self.live);
+        let task = match self.proof.detach_certificate(&self.live, snapshot_bytes)? {
+            Certificate::Witness(task) => {
+                Task::Witness(task, Snapshot::of(&self.live, self.version))
+            }
+            Certificate::Coercivity(task) => {
+                Task::Coercivity(task, Snapshot::of(&self.live, self.version))
+            }
+        };
+        let engine = EngineName::Relaxation;
+        self.set_out(Some(engine));
+        Some(SetUpJob { engine, task, unwanted: self.unwanted.clone() })
+    }
+
     fn set_out(&mut self, out: Option<EngineName>) {
         self.out = out;
         self.iteration.hold_on(out.is_some());
@@ -86,6 +116,10 @@ impl LiveEngine {
             }
             Parts::Witness(searched) => {
                 let preparation = self.proof.take_over(searched, &mut self.live);
+                LiveWork { work: preparation.work, end: LiveEnd::Prepared(preparation) }
+            }
+            Parts::Coercivity(made) => {
+                let preparation = self.proof.take_over_coercivity(made, &self.live);
                 LiveWork { work: preparation.work, end: LiveEnd::Prepared(preparation) }
             }
             Parts::Method(parts) => {

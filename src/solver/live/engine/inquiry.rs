@@ -3,6 +3,7 @@
 //! state is changed, so that asking costs only what is read.
 
 use crate::solver::live::engine::LiveEngine;
+use crate::solver::live::engine::proof::ErrorFactor;
 use crate::solver::live::engine::report;
 use crate::solver::live::state::LiveSystem;
 use crate::solver::outcome::Work;
@@ -25,8 +26,8 @@ pub struct LiveInquiry<'a> {
     engine: &'a mut LiveEngine,
     options: InquiryOptions,
     patience: Patience<'a>,
-    /// At least `max_k |b − A x|_k / w_k`, where there is a witness.
-    quotient: Option<f64>,
+    /// What bounds the errors of all rows, where something is proven.
+    factor: Option<ErrorFactor>,
     space: Option<PushSpace>,
     touched_entries: u64,
     /// What pushes and solves may still read.
@@ -42,12 +43,12 @@ impl LiveEngine {
         patience: Patience<'a>,
     ) -> LiveInquiry<'a> {
         let row_max = self.row_max();
-        let quotient = self.proof.quotient(&mut self.live, row_max);
+        let factor = self.proof.error_factor(&mut self.live, row_max);
         LiveInquiry {
             engine: self,
             options,
             patience,
-            quotient: quotient.filter(|quotient| quotient.is_finite()),
+            factor,
             space: None,
             touched_entries: 0,
             pushes_left: PUSH_ENTRIES_MAX,
@@ -145,7 +146,8 @@ impl LiveInquiry<'_> {
 
     /// Pushes on the present residual, with walks from what is left where a bound may fail.
     fn push(&mut self, entry: usize, entries_left: usize) -> Option<EntryEstimate> {
-        let quotient = self.quotient?;
+        // Without a witness nothing says what is left over.
+        let Some(ErrorFactor::Witness(quotient)) = self.factor else { return None };
         let solve = self.engine.entry_solve_entries();
         let share = self.pushes_left / entries_left.max(1) as u64;
         let entries_max = share.min(self.left()).min(solve.unwrap_or(u64::MAX) / PUSH_PART);
@@ -187,16 +189,16 @@ impl LiveInquiry<'_> {
         self.touched_entries += foreseen;
         answer.touched_entries += foreseen;
         let live = &*live;
-        let ground = self.quotient.and_then(|quotient| Some((proof.witness()?, quotient)));
         // Without a proof the size of `x` stands for its error.
-        let error_of = |row: usize| match ground {
-            Some((witness, quotient)) => (witness.v()[row] * quotient).next_up(),
+        let factor = self.factor;
+        let error_of = |row: usize| match factor {
+            Some(factor) => proof.error_of(factor, row),
             None => live.x(row).abs(),
         };
         let found = corrected(live, entry, &z, |row| rest_of(live, entry, &z, row), error_of)?;
         if found.bound < answer.bound {
             (answer.value, answer.bound) = (Some(found.value), found.bound);
-            answer.kind = if ground.is_some() { BoundKind::Proven } else { BoundKind::Estimated };
+            answer.kind = if factor.is_some() { BoundKind::Proven } else { BoundKind::Estimated };
             (answer.failure, answer.method) = (0.0, EntryMethod::Path);
             answer.reasons.push(
                 "a solve with the session's factor tells what the residual does to it".to_owned(),

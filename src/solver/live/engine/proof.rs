@@ -1,10 +1,12 @@
 //! What is proven of a live system: the witness that `A` is an H-matrix, followed under changes, the
-//! licence of relaxation that it founds, and the error bound that follows from it and the residual.
+//! licence of relaxation that it founds, and the error bound that follows from it and the residual, or
+//! from a proof that `A` is positive definite where there is no witness.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::solver::analysis::{Analysis, DominanceKind};
+use crate::solver::live::engine::coercive::{Coercive, CoercivityTask, ProvenCoercivity};
 use crate::solver::live::engine::report::StatedBound;
 use crate::solver::live::engine::witness::{
     Followed, MENDING_PASSES_ALL, SEARCH_PASSES, Searched, WitnessTask, mend,
@@ -52,6 +54,22 @@ pub(super) struct Proof {
     is_beyond_mending: bool,
     /// A search that is under way in the background, and what has changed since its snapshot.
     out: Option<Followed>,
+    /// What takes the place of a witness.
+    coercive: Coercive,
+}
+
+/// What may prove a bound.
+#[derive(Debug)]
+pub(super) enum Certificate {
+    Witness(WitnessTask),
+    Coercivity(CoercivityTask),
+}
+
+/// What bounds the errors of all rows: a factor of each row's `vᵢ` or `sᵢ`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ErrorFactor {
+    Witness(f64),
+    Coercivity(f64),
 }
 
 impl Proof {
@@ -67,12 +85,14 @@ impl Proof {
             limits,
             is_beyond_mending: false,
             out: None,
+            coercive: Coercive::default(),
         }
     }
 
     /// `nonzeros` are those of `A`.
     pub fn entry_changed(&mut self, change: &EntryChange, nonzeros: usize) {
         self.changed += 1;
+        self.coercive.entry_changed(change);
         if let Some(followed) = &mut self.out {
             followed.entry_changed(change, nonzeros);
         }
@@ -168,6 +188,46 @@ impl Proof {
         task
     }
 
+    /// Whether a bound is missing that could be proven on a snapshot.
+    pub fn can_detach_certificate(&self, live: &LiveSystem, snapshot_bytes: u64) -> bool {
+        match self.is_worth_a_search() {
+            true => self.can_detach(live, snapshot_bytes),
+            false => self.coercivity_task(live, snapshot_bytes).is_some(),
+        }
+    }
+
+    /// A witness first: its bound is closer, and it is kept through larger changes.
+    pub fn detach_certificate(
+        &mut self,
+        live: &LiveSystem,
+        snapshot_bytes: u64,
+    ) -> Option<Certificate> {
+        if self.is_worth_a_search() {
+            return Some(Certificate::Witness(self.detach()));
+        }
+        let task = self.coercivity_task(live, snapshot_bytes)?;
+        self.out = Some(Followed::default());
+        Some(Certificate::Coercivity(task))
+    }
+
+    fn coercivity_task(&self, live: &LiveSystem, snapshot_bytes: u64) -> Option<CoercivityTask> {
+        let is_wanted = !self.holds() && self.out.is_none() && self.coercive.is_wanted();
+        match is_wanted {
+            true => self.coercive.task(live, snapshot_bytes, self.limits.memory_bytes_max),
+            false => None,
+        }
+    }
+
+    /// Takes over a proof that was made in the background, with what has changed meanwhile.
+    pub fn take_over_coercivity(
+        &mut self,
+        made: ProvenCoercivity,
+        live: &LiveSystem,
+    ) -> Preparation {
+        let followed = self.out.take().expect("a proof that comes home was out");
+        self.coercive.take_over(made, &followed, live)
+    }
+
     /// Takes over what a search in the background has found: what changed meanwhile is worked into it.
     pub fn take_over(&mut self, searched: Searched, live: &mut LiveSystem) -> Preparation {
         let followed = self.out.take().expect("a search that comes home was out");
@@ -178,6 +238,7 @@ impl Proof {
     pub fn lost(&mut self) {
         self.out = None;
         self.put_off();
+        self.coercive.put_off();
     }
 
     /// Another search has to wait for more changes than the last one.
@@ -234,17 +295,42 @@ impl Proof {
     /// Bounds `‖x* − x‖∞`. O(n), and two products the first time after each measurement. `row_max` is
     /// at least every `|rᵢ|` as kept; large systems are bounded by it alone.
     pub fn overall(&mut self, live: &mut LiveSystem, row_max: f64) -> StatedBound {
-        let Some(quotient) = self.quotient(live, row_max) else { return StatedBound::NONE };
-        let held = self.held.as_ref().expect("a quotient has a witness");
-        let absolute = quotient * held.witness.v_max() * UP;
-        Self::stated(absolute, greatest((0..live.order()).map(|row| live.x(row).abs())))
+        let Some(factor) = self.error_factor(live, row_max) else { return StatedBound::NONE };
+        let absolute = match factor {
+            ErrorFactor::Witness(quotient) => {
+                quotient * self.witness().map_or(f64::INFINITY, Witness::v_max)
+            }
+            ErrorFactor::Coercivity(over_scale) => over_scale * self.coercive.scale_max(),
+        };
+        Self::stated(absolute * UP, greatest((0..live.order()).map(|row| live.x(row).abs())))
     }
 
     /// Bounds `|x* − x|` of one row.
     pub fn of_row(&mut self, live: &mut LiveSystem, row: usize, row_max: f64) -> StatedBound {
-        let Some(quotient) = self.quotient(live, row_max) else { return StatedBound::NONE };
-        let held = self.held.as_ref().expect("a quotient has a witness");
-        Self::stated(quotient * held.witness.v()[row] * UP, live.x(row))
+        match self.error_factor(live, row_max) {
+            Some(factor) => Self::stated(self.error_of(factor, row), live.x(row)),
+            None => StatedBound::NONE,
+        }
+    }
+
+    /// What bounds the errors of all rows as they are now: by the witness where it holds.
+    pub fn error_factor(&mut self, live: &mut LiveSystem, row_max: f64) -> Option<ErrorFactor> {
+        let quotient = self.quotient(live, row_max);
+        let factor = match quotient.filter(|quotient| quotient.is_finite()) {
+            Some(quotient) => ErrorFactor::Witness(quotient),
+            None => ErrorFactor::Coercivity(self.coercive.error_over_scale(live)?),
+        };
+        Some(factor)
+    }
+
+    /// Bounds `|x* − x|` of one row, by what bounds them all.
+    pub fn error_of(&self, factor: ErrorFactor, row: usize) -> f64 {
+        match factor {
+            ErrorFactor::Witness(quotient) => {
+                quotient * self.witness().map_or(f64::INFINITY, |witness| witness.v()[row]) * UP
+            }
+            ErrorFactor::Coercivity(over_scale) => over_scale * self.coercive.scale()[row] * UP,
+        }
     }
 
     fn stated(absolute: f64, size: f64) -> StatedBound {
@@ -255,7 +341,7 @@ impl Proof {
     }
 
     /// At least `maxᵢ |b − A x|ᵢ / wᵢ`; none without a witness that holds.
-    pub fn quotient(&mut self, live: &mut LiveSystem, row_max: f64) -> Option<f64> {
+    fn quotient(&mut self, live: &mut LiveSystem, row_max: f64) -> Option<f64> {
         let held = self.held.as_mut().filter(|held| held.witness.holds())?;
         if held.is_loose {
             held.find_least();
@@ -275,7 +361,8 @@ impl Proof {
 
     pub fn memory_bytes(&self) -> u64 {
         let followed = self.out.as_ref().map_or(0, Followed::memory_bytes);
-        self.held.as_ref().map_or(0, |held| held.witness.memory_bytes()) + followed
+        let held = self.held.as_ref().map_or(0, |held| held.witness.memory_bytes());
+        held + followed + self.coercive.memory_bytes()
     }
 }
 

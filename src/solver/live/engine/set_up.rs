@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::coercive::{CoercivityTask, ProvenCoercivity};
 use super::iteration::{MethodParts, MethodTask};
 use super::path::{PathParts, PathTask};
 use super::report::EngineName;
@@ -64,6 +65,7 @@ pub struct SetUpJob {
 pub(super) enum Task {
     Path(PathTask, Snapshot),
     Witness(WitnessTask, Snapshot),
+    Coercivity(CoercivityTask, Snapshot),
     /// A method keeps its snapshot from one step of its set-up to the next.
     Method(MethodTask),
 }
@@ -80,6 +82,7 @@ pub struct SetUp {
 pub(super) enum Parts {
     Path(Result<(PathParts, Preparation), PathRefusal>),
     Witness(Searched),
+    Coercivity(ProvenCoercivity),
     Method(MethodParts),
 }
 
@@ -92,7 +95,9 @@ impl SetUpJob {
     /// Deltas that had been accepted when the snapshot was taken.
     pub fn version(&self) -> u64 {
         match &self.task {
-            Task::Path(_, snapshot) | Task::Witness(_, snapshot) => snapshot.version,
+            Task::Path(_, snapshot)
+            | Task::Witness(_, snapshot)
+            | Task::Coercivity(_, snapshot) => snapshot.version,
             Task::Method(task) => task.version(),
         }
     }
@@ -102,6 +107,7 @@ impl SetUpJob {
         match &self.task {
             Task::Path(task, snapshot) => task.work(snapshot.matrix.nnz() as u64),
             Task::Witness(task, snapshot) => task.work(snapshot.matrix.nnz() as u64),
+            Task::Coercivity(task, snapshot) => task.work(snapshot.matrix.nnz() as u64),
             Task::Method(task) => task.work(&self.unwanted),
         }
     }
@@ -117,6 +123,10 @@ impl SetUpJob {
                 let (order, nonzeros) = (snapshot.rhs.len(), snapshot.matrix.nnz());
                 snapshot.memory_bytes() + WitnessTask::peak_bytes(order as u64, nonzeros as u64)
             }
+            Task::Coercivity(task, snapshot) => {
+                let (order, nonzeros) = (snapshot.rhs.len(), snapshot.matrix.nnz());
+                snapshot.memory_bytes() + task.peak_bytes(order as u64, nonzeros as u64)
+            }
             Task::Method(task) => task.peak_bytes(&self.unwanted),
         }
     }
@@ -130,6 +140,9 @@ impl SetUpJob {
                 Parts::Path(task.run(snapshot.rows(), snapshot.rhs(), &unwanted))
             }
             Task::Witness(task, snapshot) => Parts::Witness(task.run(snapshot.rows(), &unwanted)),
+            Task::Coercivity(task, snapshot) => {
+                Parts::Coercivity(task.run(snapshot.rows(), &unwanted))
+            }
             Task::Method(task) => Parts::Method(task.run(&unwanted)),
         };
         let work = match &parts {
@@ -137,6 +150,7 @@ impl SetUpJob {
                 built.as_ref().map_or(Work::default(), |(_, preparation)| preparation.work)
             }
             Parts::Witness(searched) => searched.work,
+            Parts::Coercivity(made) => made.work,
             Parts::Method(parts) => parts.work(),
         };
         SetUp { engine, parts, work }
@@ -159,6 +173,7 @@ impl SetUp {
         match &self.parts {
             Parts::Path(built) => built.as_ref().map_or(0, |(parts, _)| parts.memory_bytes()),
             Parts::Witness(searched) => searched.memory_bytes(),
+            Parts::Coercivity(made) => made.memory_bytes(),
             Parts::Method(parts) => parts.memory_bytes(),
         }
     }

@@ -144,6 +144,20 @@ impl Followed {
         Ok((witness, touching(self.places.len() as u64)))
     }
 
+    /// Calls for each place that changed with its row, its column, what it held and what it holds now;
+    /// whether they were few enough to be remembered.
+    pub fn each_change(
+        &self,
+        live: &LiveSystem,
+        mut changed: impl FnMut(usize, usize, f64, f64),
+    ) -> bool {
+        for (&(row, col), &old) in &self.places {
+            let (row, col) = (row as usize, col as usize);
+            changed(row, col, old, live.matrix().value(row, col));
+        }
+        !self.is_lost
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         PLACE_BYTES * self.places.len() as u64
     }
