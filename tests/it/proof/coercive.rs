@@ -221,6 +221,10 @@ fn a_session_without_a_witness_gets_a_proven_bound_and_keeps_it() {
             live.apply(&entry(row + 70, row, there - back)).unwrap();
         }
         assert_eq!(live.error_bound().kind, BoundKind::None);
+        if method == MethodName::Cg {
+            // It works on no such matrix, and nothing is proven of a state that cannot be settled.
+            continue;
+        }
         settle(&mut live);
         let said = certify(&mut live);
         assert!(said.last().unwrap().contains("positive definite"), "{said:?}");
