@@ -242,7 +242,7 @@ impl Scaled {
         let slack = 1.01 * f64::EPSILON * roundings * self.diagonal_max + self.slack + underflow;
         for part in TRIES {
             let alpha = part * guess;
-            if !(alpha > slack) {
+            if alpha.is_nan() || alpha <= slack {
                 break;
             }
             *work += cholesky.run_work();
