@@ -428,3 +428,54 @@ impl Solve {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::clock::Clock;
+    use crate::runtime::stopwatch::WorkCost;
+    use crate::solver::analysis::Analysis;
+    use crate::solver::gallery;
+    use crate::solver::live::{Change, CostDelta};
+    use crate::solver::options::{MethodName, SolveOptions};
+    use crate::solver::system::LinearSystem;
+
+    #[tokio::test]
+    async fn a_step_that_changes_have_made_long_is_left_to_the_heavy_lane() {
+        // One product touches 2.4 million entries; few sweeps solve it from a guess near `x = 1`.
+        let (matrix, _) = gallery::poisson_2d(700, 1).unwrap().into_parts();
+        let n = matrix.rows();
+        let mut rhs = vec![0.0; n];
+        crate::solver::system::Rows::of(&matrix).product(&vec![1.0; n], &mut rhs);
+        let system = LinearSystem::new(matrix, rhs).unwrap();
+        let analysis = Analysis::of(&system);
+        let options = SolveOptions { method: MethodName::Jacobi, ..SolveOptions::default() };
+        let mut guess = vec![1.0; n];
+        guess[n / 2] += 1e-6;
+        let engine = Engine::new(system, analysis, Some(guess), options).unwrap();
+        let every = UpdateEvery::Auto;
+        let mut solve = Solve::new(engine, XPartialMax::AtMost(4), every).live();
+        let clock = Clock::system();
+        let charged = WorkCost::Charged { picoseconds_per_nonzero: 1_000 };
+        let unwanted = AtomicBool::new(false);
+        let run = |solve: &mut Solve, changes| {
+            let mut stopwatch = Stopwatch::start(&clock, charged);
+            let budget = Duration::from_millis(1);
+            solve.run(changes, vec![], None, budget, &mut stopwatch, &unwanted)
+        };
+        run(&mut solve, vec![]);
+        while solve.wants_work() {
+            run(&mut solve, vec![]);
+        }
+        assert_eq!((solve.lane(), solve.is_converged()), (Lane::Short, true));
+        let mut delta = CostDelta::default();
+        delta.edit_rhs(0, Change::Add(5.0), None);
+        let before = solve.iteration();
+        let report = run(&mut solve, vec![SourcedDelta { delta, source: None }]);
+        assert_eq!((report.verdicts.len(), report.accepted.updates), (1, 1));
+        assert_eq!((solve.iteration(), &report.reports), (before, &vec![]), "nothing was stepped");
+        assert_eq!((solve.lane(), solve.is_converged()), (Lane::Heavy, false));
+        run(&mut solve, vec![]);
+        assert!(solve.iteration() > before, "the heavy lane steps");
+    }
+}

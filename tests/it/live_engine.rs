@@ -2,6 +2,8 @@
 //! solves the system as it stands, within the bound that is announced for it, and what cannot be
 //! solved ends by type.
 
+mod background;
+
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;

@@ -253,6 +253,80 @@ fn growth_waits_for_memory_that_is_about_to_come_back_and_for_nothing_else() {
     assert!(leaves.contains("session_ended second converged"), "{leaves}");
 }
 
+/// When a line of the trace was written, in simulated microseconds.
+fn time_of(line: &str) -> f64 {
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// A live session whose witness, plan and factor are made while its client changes costs.
+const STORM: &str = "
+name: costs change while a session sets up
+time_limit: 10 s
+node: { workers: 1 }
+sessions:
+  - name: grid
+    system: { kind: poisson_2d, side: 70 }
+    costs: { starts_at: 3 ms, every: 50us, updates: 120, costs: 2 }
+";
+
+#[test]
+fn changes_that_come_during_a_set_up_are_announced_before_it_is_back() {
+    let trace = run(STORM, 1).trace;
+    assert_eq!(trace, run(STORM, 1).trace);
+    let lines: Vec<&str> = trace.lines().collect();
+    let (mut latencies, mut set_ups) = (vec![], vec![]);
+    for (begun, _) in lines.iter().enumerate().filter(|(_, line)| line.contains("set_up_started")) {
+        let length = lines[begun..].iter().position(|line| line.contains("set_up_done")).unwrap();
+        let out = &lines[begun..=begun + length];
+        set_ups.push(time_of(out[length]) - time_of(out[0]));
+        for (at, line) in out.iter().enumerate() {
+            if line.contains("node-0     costs_accepted") {
+                let version = line.split_whitespace().last().unwrap();
+                let is_told = |line: &&&str| line.contains(&format!("up to version {version}:"));
+                let is_settled = |line: &&&str| line.contains("converged true");
+                let told = lines[begun + at..].iter().position(|line| is_told(&line)).unwrap();
+                let after = &lines[begun + at + told..];
+                let settled = after.iter().find(is_settled).expect("every change is worked in");
+                latencies.push(time_of(settled) - time_of(line));
+            }
+        }
+    }
+    latencies.sort_by(f64::total_cmp);
+    let longest = set_ups.iter().copied().fold(0.0, f64::max);
+    let p99 = latencies[latencies.len() * 99 / 100];
+    assert!(set_ups.len() >= 2 && latencies.len() >= 10, "{set_ups:?}, {latencies:?}");
+    assert!(p99 < 0.3 * longest && p99 < 2_000.0, "{p99} µs beside set-ups of {set_ups:?} µs");
+    assert!(trace.contains("in the background, "), "{trace}");
+}
+
+#[test]
+fn a_session_that_ends_while_its_set_up_is_out_gives_its_memory_back_when_that_is_home() {
+    // The search takes from the 14th to the 29th second; the client leaves when it has just begun.
+    let text = "
+name: a set-up that outlives its session
+time_limit: 200 s
+node: { picoseconds_per_nonzero: 8000000, retention: 1 s }
+sessions:
+  - name: hasty
+    system: { kind: poisson_2d, side: 70 }
+    costs: { starts_at: 100 s, every: 1 ms, updates: 1, costs: 1 }
+    client: { leaves_at: 15 s }
+  - name: late
+    system: { kind: poisson_2d, side: 4 }
+    method: cg
+    client: { opens_at: 60 s }
+";
+    let trace = run(text, 1).trace;
+    let line = |text| position(&trace, text);
+    assert!(line("set_up_started hasty") < line("session_ended hasty listener_gone"), "{trace}");
+    assert!(line("session_ended hasty listener_gone") < line("set_up_done hasty"), "{trace}");
+    // A sweep passes it over meanwhile, although its retention is over.
+    let done = time_of(trace.lines().nth(line("set_up_done hasty")).unwrap());
+    assert!((20.5e6..30e6).contains(&done), "{done}");
+    assert!(line("set_up_done hasty") < line("session_removed hasty Expired"), "{trace}");
+    assert_eq!(trace.matches("set_up_started hasty").count(), 1);
+}
+
 /// `weir simulate` on the shipped scenario with one more flag: exit code, standard output, error.
 fn weir_simulate(scenario: &std::path::Path, seed: &str) -> (Option<i32>, String, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))

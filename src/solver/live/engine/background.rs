@@ -15,9 +15,13 @@ impl LiveEngine {
         let snapshot_bytes = Snapshot::bytes_of(&self.live);
         self.out.is_none()
             && match engine {
-                EngineName::Relaxation => self.proof.can_detach(&self.live, snapshot_bytes),
+                EngineName::Relaxation => {
+                    self.proof.is_worth_a_search()
+                        && self.proof.can_detach(&self.live, snapshot_bytes)
+                }
                 EngineName::Iteration if self.dominance_is_in_doubt() => {
-                    self.proof.can_detach(&self.live, snapshot_bytes)
+                    self.proof.has_changed_since_search()
+                        && self.proof.can_detach(&self.live, snapshot_bytes)
                 }
                 EngineName::Path => {
                     let path = self.path.as_ref();

@@ -116,6 +116,7 @@ impl Iteration {
     /// Frees the factor of `direct`, where another engine has one.
     pub fn release_factor(&mut self) {
         if self.is_direct() {
+            self.renewal.discard();
             self.method = Method::of(&self.candidate, &self.options);
         }
     }
@@ -202,8 +203,11 @@ impl Iteration {
         let iterations = self.wear.fresh_iterations(norm / aim.target);
         let work = match self.method.is_set_up() {
             true => times(step, iterations),
-            // What an iteration will take is not known before the set-up.
-            false => times(product, 4 * iterations),
+            // What an iteration will take is not known before the first set-up.
+            false => match self.wear.step() {
+                Work { nonzeros: 0, .. } => times(product, 4 * iterations),
+                step => times(step, iterations),
+            },
         };
         Some((work + product + vectors, self.set_up_work(&problem)))
     }
@@ -291,6 +295,10 @@ impl Iteration {
         if self.is_worn_on_the_way(live, aim) {
             let landing = self.land(live, aim, &mut work);
             landed = Some(landing.norm);
+            if self.renewal.is_begun() {
+                let (done, _) = self.go_on_renewing(live, aim);
+                return (LiveWork { work: done.work + work, ..done }, landed);
+            }
             self.rebuild();
         }
         let end = loop {
@@ -348,7 +356,13 @@ impl Iteration {
         }
         let limits = (&self.options, &self.unwanted);
         let problem = problem(live, live.rhs(), aim.target, limits, self.iteration);
-        if self.method.is_set_up() && self.is_due(&problem, aim) {
+        let is_due = self.method.is_set_up() && self.is_due(&problem, aim);
+        if self.renewal.is_begun() {
+            let (done, _) = self.go_on_renewing(live, aim);
+            *work += done.work;
+            return Some(done.end);
+        }
+        if is_due {
             self.rebuild();
         }
         self.method.restart();

@@ -172,12 +172,12 @@ impl Proof {
         self.take_in(searched, &Followed::default(), live)
     }
 
-    /// Whether a search can be made on a snapshot: it is wanted and fits into the memory beside it.
+    /// Whether a search on a snapshot fits into the memory beside it, and none is out.
     pub fn can_detach(&self, live: &LiveSystem, snapshot_bytes: u64) -> bool {
         let (order, nonzeros) = (live.order() as u64, live.matrix().nonzeros() as u64);
         let search_bytes = WitnessTask::peak_bytes(order, nonzeros);
-        let is_wanted = !self.holds() && self.out.is_none();
-        is_wanted && search_bytes.saturating_add(snapshot_bytes) <= self.limits.memory_bytes_max
+        self.out.is_none()
+            && search_bytes.saturating_add(snapshot_bytes) <= self.limits.memory_bytes_max
     }
 
     /// A search to be made on a snapshot; what changes meanwhile is followed.

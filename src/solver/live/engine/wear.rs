@@ -136,6 +136,11 @@ impl Wear {
         iterations(ratio, self.fresh_fall.unwrap_or(self.fall))
     }
 
+    /// What the last iteration took; nothing where none was made.
+    pub fn step(&self) -> Work {
+        self.step
+    }
+
     /// What a set-up took when it was last made.
     pub fn set_up(&self) -> Work {
         self.set_up

@@ -63,6 +63,10 @@ impl Renewal {
         }
     }
 
+    pub fn is_begun(&self) -> bool {
+        matches!(self, Self::Begun(..))
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         match self {
             Self::None | Self::Out => 0,
@@ -172,6 +176,17 @@ impl Iteration {
                 in_force + Snapshot::bytes_of(live) + self.method.next_step_bytes(problem)
             }
         }
+    }
+
+    /// The next step of a set-up that was begun in the background, on the spot.
+    pub(super) fn go_on_renewing(
+        &mut self,
+        live: &mut LiveSystem,
+        aim: Aim,
+    ) -> (LiveWork, Option<f64>) {
+        let task = self.detach(live, 0);
+        let unwanted = Arc::clone(&self.unwanted);
+        self.take_over(live, aim, task.run(&unwanted))
     }
 
     /// Whether its set-up is more than a pass over the diagonal.
