@@ -6,6 +6,7 @@
 //! cargo bench --bench costs                        everything, systems a and e
 //! cargo bench --bench costs -- read                reading of lines alone
 //! cargo bench --bench costs -- a e --seconds 60    steady and as fast as it goes
+//! cargo bench --bench costs -- g --rate 200        steady alone, at another rate; beside long set-ups
 //! ```
 //! The client writes what is due each millisecond and reads acknowledgements on a thread of its own.
 //! Waiting counts from when a line was due, not from when it was written: a client that is held up does
@@ -79,7 +80,7 @@ fn race_readers(clock: &Clock) {
 fn storm(clock: &Clock, address: SocketAddr, letter: &str, rate: Option<u64>, seconds: u64) {
     let system = system(letter);
     let id = open_session(address, &system);
-    let lines = (RATE * seconds) as usize;
+    let lines = (rate.unwrap_or(RATE) * seconds) as usize;
     let storm = Storm { order: system.order(), scale: norm_infinity(system.rhs()), rate, lines };
     let processor = ProcessTime::now();
     let Sent { due, acknowledged, took } = send_storm(clock, address, &id, &storm);
@@ -114,20 +115,25 @@ fn main() {
     let arguments = arguments();
     let seconds = flag(&arguments, "--seconds");
     let seconds: u64 = seconds.map_or(10, |seconds| seconds.parse().expect("whole seconds"));
+    let rate = flag(&arguments, "--rate").map(|rate| rate.parse().expect("changes a second"));
     let names: Vec<&String> =
         arguments.iter().filter(|argument| argument.chars().all(char::is_alphabetic)).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|found| *found == name);
     if wanted("read") {
         race_readers(&clock);
     }
-    let systems: Vec<&str> = ["a", "e"].into_iter().filter(|letter| wanted(letter)).collect();
+    let is_named = |letter: &str| names.iter().any(|name| *name == letter);
+    let all = ["a", "e"].into_iter().filter(|letter| wanted(letter));
+    let systems: Vec<&str> = all.chain(["g"].into_iter().filter(|name| is_named(name))).collect();
     if systems.is_empty() {
         return;
     }
     let address = start_server();
     println!("\ncosts: additions to one entry of b each, through one request");
     for letter in systems {
-        storm(&clock, address, letter, Some(RATE), seconds);
-        storm(&clock, address, letter, None, seconds);
+        storm(&clock, address, letter, Some(rate.unwrap_or(RATE)), seconds);
+        if rate.is_none() {
+            storm(&clock, address, letter, None, seconds);
+        }
     }
 }

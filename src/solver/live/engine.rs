@@ -127,7 +127,8 @@ impl LiveEngine {
         let relies_on_dominance = iterates_by_diagonal && rest.analysis.h_matrix.is_some();
         let path = path_is_allowed(iteration.options().method)
             && (iteration.is_direct() || gap(&rest.analysis) < COMFORTABLE_GAP);
-        let path = path.then(|| Path::new(iteration.options().memory_bytes_max));
+        let path =
+            path.then(|| Path::new(iteration.options().memory_bytes_max, live.matrix().nonzeros()));
         let mut new = Self {
             norm_at_most: live.residual_norm(),
             standing: Standing::of(&rest.analysis),

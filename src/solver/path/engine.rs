@@ -29,7 +29,7 @@ pub struct PathEngine {
     /// Zero between calls.
     pub(super) u: Vec<f64>,
     pub(super) v: Vec<f64>,
-    pub(super) undo: super::rank_one::Undo,
+    pub(super) undo: super::undo::Undo,
     /// First columns of the runs on a path that is being read.
     climbed: Vec<u32>,
     pub(super) wear: f64,
@@ -83,7 +83,7 @@ impl PathEngine {
             stamp: 0,
             u: vec![0.0; n],
             v: vec![0.0; n],
-            undo: super::rank_one::Undo::with_room(&forecast),
+            undo: super::undo::Undo::with_room(&forecast),
             climbed: Vec::with_capacity(forecast.path_columns_max),
             wear: 0.0,
         };

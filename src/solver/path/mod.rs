@@ -23,6 +23,7 @@ mod rank_one;
 mod refusal;
 mod structure;
 mod tree;
+mod undo;
 
 pub use accuracy::Accuracy;
 pub use engine::{PathEngine, Reading};

@@ -20,9 +20,9 @@ use super::groups::{self, group_end};
 use super::lanes::Lanes;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Four, Two};
-use super::plan::PathForecast;
 use super::refusal::ChangeRefusal;
 use super::structure::{Column, Structure};
+use super::undo::Undo;
 
 /// A pivot that would shrink below this part of itself loses too many digits.
 const PIVOT_SHARE_MIN: f64 = 1e-8;
@@ -42,70 +42,13 @@ pub struct EntryChange {
     pub pivot_share_min: f64,
 }
 
-/// What a refused change must put back: old values, column by column along the path.
-#[derive(Debug)]
-pub(super) struct Undo {
-    /// For each column its `L` and then its `M`.
-    values: Vec<f64>,
-    /// For each column its pivot and `y`.
-    scalars: Vec<[f64; 2]>,
-    /// Columns that were rewritten.
-    columns: usize,
-    /// Single entries that were rewritten before: their triangle, place and old value.
-    entries: Vec<(Side, u32, f64)>,
-}
-
 /// Which of the two vectors of an update comes first on the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     /// `u`: `L` is walked, entries of `M` change.
     Row,
     /// `v`: `M` is walked, entries of `L` change.
     Column,
-}
-
-impl Undo {
-    pub fn with_room(forecast: &PathForecast) -> Self {
-        Self {
-            values: vec![0.0; 2 * forecast.path_entries_max as usize],
-            scalars: vec![[0.0; 2]; forecast.path_columns_max],
-            columns: 0,
-            entries: Vec::with_capacity(forecast.path_columns_max),
-        }
-    }
-
-    fn forget(&mut self) {
-        self.columns = 0;
-        self.entries.clear();
-    }
-
-    /// Restores the columns rewritten on the path of `second`, then the single entries.
-    fn put_back(&self, structure: &Structure, factor: &mut Factor, y: &mut [f64], second: usize) {
-        let columns = structure.path(second).flatten().take(self.columns);
-        let mut at = 0;
-        for (column, [pivot, old_y]) in columns.zip(&self.scalars) {
-            let Column { start, len, .. } = structure.columns[column];
-            let (start, len) = (start as usize, len as usize);
-            let old = &self.values[at..at + 2 * len];
-            factor.lower[start..start + len].copy_from_slice(&old[..len]);
-            factor.upper[start..start + len].copy_from_slice(&old[len..]);
-            at += 2 * len;
-            factor.pivots[column] = *pivot;
-            factor.inverse_pivots[column] = 1.0 / pivot;
-            y[column] = *old_y;
-        }
-        for &(side, slot, old) in &self.entries {
-            match side {
-                Side::Row => factor.upper[slot as usize] = old,
-                Side::Column => factor.lower[slot as usize] = old,
-            }
-        }
-    }
-
-    pub fn bytes(&self) -> u64 {
-        let entries = self.entries.capacity() * size_of::<(Side, u32, f64)>();
-        (8 * self.values.len() + 16 * self.scalars.len() + entries) as u64
-    }
 }
 
 /// The scalars of an update between two columns.

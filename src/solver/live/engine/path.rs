@@ -22,8 +22,11 @@ use waiting::Waiting;
 const FLOPS_MAX: f64 = 3e10;
 
 /// After a set-up that was refused or served nothing, entries that must change before another attempt;
-/// twice as many after each, and this many again when a path has served.
+/// twice as many after each, up to as many as `A` has, and this many again when a path has served.
 const RETRY_MIN: u64 = 64;
+
+/// The upper limit is at least this.
+const RETRY_MAX_LEAST: u64 = 1_024;
 
 /// New places that are looked up in a plan that was made meanwhile.
 const NEW_PLACES_MAX: usize = 4_096;
@@ -56,12 +59,15 @@ pub(super) struct Path {
     stage: Stage,
     limits: PathLimits,
     retry_after: u64,
+    retry_max: u64,
 }
 
 impl Path {
-    pub fn new(memory_bytes_max: u64) -> Self {
+    /// For a matrix of so many entries.
+    pub fn new(memory_bytes_max: u64, nonzeros: usize) -> Self {
         let limits = PathLimits { memory_bytes_max, flops_max: FLOPS_MAX };
-        Self { stage: Stage::Unplanned, limits, retry_after: RETRY_MIN }
+        let retry_max = RETRY_MAX_LEAST.max(nonzeros as u64);
+        Self { stage: Stage::Unplanned, limits, retry_after: RETRY_MIN, retry_max }
     }
 
     pub fn limit_memory(&mut self, bytes_max: u64) {
@@ -111,10 +117,10 @@ impl Path {
     }
 
     /// A set-up came to nothing. Each doubles what must change before the next, so that a storm which
-    /// outruns them all pays for ever fewer.
+    /// outruns them all pays for one as often as it has changed all of `A`.
     fn refuse(&mut self) {
         self.stage = Stage::Refused { changed: 0 };
-        self.retry_after = self.retry_after.saturating_mul(2);
+        self.retry_after = self.retry_after.saturating_mul(2).min(self.retry_max);
     }
 
     /// Foreseen work and set-up; none where a path is refused or is being set up.

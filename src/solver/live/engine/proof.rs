@@ -21,6 +21,9 @@ use crate::solver::system::Rows;
 /// after each further one.
 const RETRY_MIN: u64 = 16;
 
+/// Witnesses that may come home sunk, one after the other, and be mended at once.
+const SUNK_FREE: u32 = 3;
+
 /// Up to this order the bound is always taken over all rows.
 const EXACT_ORDER_MAX: usize = 1 << 15;
 
@@ -52,6 +55,8 @@ pub(super) struct Proof {
     limits: SearchLimits,
     /// The witness that has sunk could not be mended.
     is_beyond_mending: bool,
+    /// Witnesses that came home sunk since the last that held.
+    sunk_in_a_row: u32,
     /// A search that is under way in the background, and what has changed since its snapshot.
     out: Option<Followed>,
     /// What takes the place of a witness.
@@ -84,6 +89,7 @@ impl Proof {
             retry_after: 0,
             limits,
             is_beyond_mending: false,
+            sunk_in_a_row: 0,
             out: None,
             coercive: Coercive::default(),
         }
@@ -234,6 +240,17 @@ impl Proof {
         self.take_in(searched, &followed, live)
     }
 
+    /// A witness came home with rows that had sunk. Once or twice it is mended at once; then ever more
+    /// changes are waited for, at most as many as `A` has entries: a storm that outruns every search pays
+    /// for it no more than some dozens of entries a change.
+    fn came_home_sunk(&mut self, nonzeros: usize) {
+        self.sunk_in_a_row = (self.sunk_in_a_row + 1).min(40);
+        if let Some(doublings) = self.sunk_in_a_row.checked_sub(SUNK_FREE) {
+            self.changed = 0;
+            self.retry_after = (RETRY_MIN << doublings).min(nonzeros as u64);
+        }
+    }
+
     /// A search will not come home.
     pub fn lost(&mut self) {
         self.out = None;
@@ -254,6 +271,7 @@ impl Proof {
         self.fault = None;
         if holds {
             (self.changed, self.retry_after) = (0, 0);
+            self.sunk_in_a_row = 0;
         }
     }
 
@@ -270,6 +288,7 @@ impl Proof {
                 let sunk = witness.sunk_rows();
                 self.hold(witness);
                 if sunk > 0 {
+                    self.came_home_sunk(live.matrix().nonzeros());
                     description += &format!("; {sunk} rows have sunk meanwhile");
                 }
             }
