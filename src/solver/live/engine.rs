@@ -4,6 +4,7 @@
 
 mod background;
 mod coercive;
+mod estimate;
 mod flight;
 mod inquiry;
 mod iteration;
@@ -24,6 +25,7 @@ use std::sync::atomic::AtomicBool;
 use crate::solver::analysis::Analysis;
 use crate::solver::engine::{Engine, Selection};
 use crate::solver::live::delta::{CostDelta, DeltaFault, EditFault};
+use crate::solver::live::engine::estimate::NormEstimate;
 use crate::solver::live::engine::iteration::{Aim, Iteration};
 use crate::solver::live::engine::path::Path;
 use crate::solver::live::engine::proof::Proof;
@@ -70,6 +72,8 @@ pub struct LiveEngine {
     tolerance: Tolerance,
     standing: Standing,
     proof: Proof,
+    /// What stands where nothing is proven.
+    estimate: NormEstimate,
     iteration: Iteration,
     /// Where a factorisation is worth a try.
     path: Option<Path>,
@@ -135,6 +139,7 @@ impl LiveEngine {
             live,
             tolerance,
             proof,
+            estimate: NormEstimate::default(),
             iteration,
             path,
             version: 0,
@@ -163,6 +168,7 @@ impl LiveEngine {
         for change in &applied.entries {
             self.standing.entry_changed(self.live.matrix(), change);
             self.proof.entry_changed(change, self.live.matrix().nonzeros());
+            self.estimate.entry_changed(change);
             self.iteration.entry_changed(change);
             self.path.iter_mut().for_each(|path| path.entry_changed(change));
             self.widen((change.new - change.old).abs() * self.live.x(change.col).abs());
@@ -323,10 +329,33 @@ impl LiveEngine {
     }
 
     /// What is known about `‖x* − x‖∞`, also while changes wait to be worked in. O(n); two products more
-    /// the first time after a measurement.
+    /// the first time after a measurement. Where nothing is proven and a factor is at hand, now and then a solve
+    /// more, by which `‖A⁻¹‖` is estimated.
     pub fn error_bound(&mut self) -> StatedBound {
         let row_max = self.row_max();
-        self.proof.overall(&mut self.live, row_max)
+        let proven = self.proof.overall(&mut self.live, row_max);
+        if proven.kind != BoundKind::None {
+            return proven;
+        }
+        let is_symmetric = self.standing.class().is_symmetric;
+        if let Some(path) = &mut self.path {
+            self.estimate.advance(path, &self.live, is_symmetric);
+        }
+        let x_max =
+            (0..self.live.order()).fold(0.0, |max: f64, row| max.max(self.live.x(row).abs()));
+        self.estimated(x_max)
+    }
+
+    /// The estimate for something that is `size`. O(nnz): what rounding can have done to a measurement of
+    /// the residual counts.
+    fn estimated(&self, size: f64) -> StatedBound {
+        let live = &self.live;
+        let of_row = |row: usize| live.residual(row).abs() + live.measurement_slack(row);
+        let residual_max = (0..live.order()).map(of_row).fold(live.drift(), f64::max);
+        match self.estimate.error(residual_max + live.drift()) {
+            Some(error) => StatedBound::stated(BoundKind::Estimated, error, size),
+            None => StatedBound::NONE,
+        }
     }
 
     /// `x[row]` with what is known about its error, O(1) for large systems that are settled; none
@@ -336,8 +365,13 @@ impl LiveEngine {
             return None;
         }
         let row_max = self.row_max();
-        let bound = self.proof.of_row(&mut self.live, row, row_max);
-        Some((self.live.x(row), bound))
+        let proven = self.proof.of_row(&mut self.live, row, row_max);
+        let x = self.live.x(row);
+        let bound = match proven.kind {
+            BoundKind::None => self.estimated(x),
+            BoundKind::Proven | BoundKind::Estimated => proven,
+        };
+        Some((x, bound))
     }
 
     /// At least every `|rᵢ|` as kept. O(active rows).

@@ -2,6 +2,7 @@
 
 mod coercive;
 mod entries;
+mod estimate;
 mod exact;
 mod inquiry;
 mod live;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::solver::analysis::{Analysis, DominanceKind};
 use crate::solver::live::engine::coercive::{Coercive, CoercivityTask, ProvenCoercivity};
-use crate::solver::live::engine::report::StatedBound;
+use crate::solver::live::engine::report::{BoundKind, StatedBound};
 use crate::solver::live::engine::witness::{
     Followed, MENDING_PASSES_ALL, SEARCH_PASSES, Searched, WitnessTask, mend,
 };
@@ -354,7 +354,7 @@ impl Proof {
 
     fn stated(absolute: f64, size: f64) -> StatedBound {
         match absolute.is_finite() {
-            true => StatedBound::proven(absolute, size),
+            true => StatedBound::stated(BoundKind::Proven, absolute, size),
             false => StatedBound::NONE,
         }
     }

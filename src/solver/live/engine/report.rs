@@ -163,14 +163,14 @@ pub struct StatedBound {
 impl StatedBound {
     pub const NONE: Self = Self { kind: BoundKind::None, absolute: f64::INFINITY, relative: None };
 
-    /// A proven bound of something that is now `size`.
-    pub(super) fn proven(absolute: f64, size: f64) -> Self {
+    /// A bound of something that is now `size`.
+    pub(super) fn stated(kind: BoundKind, absolute: f64, size: f64) -> Self {
         let least = (size.abs() - absolute).next_down();
         let relative = match () {
             () if absolute == 0.0 => Some(0.0),
             () if least > 0.0 => Some((absolute / least).next_up()),
             () => None,
         };
-        Self { kind: BoundKind::Proven, absolute, relative }
+        Self { kind, absolute, relative }
     }
 }
