@@ -17,7 +17,7 @@ mod storm;
 use std::time::Duration;
 
 use harness::single::{Asked, Prepared, ask, dominant_grid, gauss_seidel, keeping};
-use harness::{arguments, timed};
+use harness::{arguments, kept, timed};
 use weir::runtime::clock::Clock;
 use weir::solver::gallery;
 use weir::solver::proof::entry::{
@@ -104,6 +104,7 @@ fn main() {
     if asked.is_empty() || asked.iter().any(|what| what == "keeping") {
         let (took, worst) = keeping(&clock);
         println!("keeping the bound: {took:?} a change of an entry (q up to {worst:.1e})");
+        kept::report(&clock);
     }
     for n in [10_000, 100_000, 1_000_000, 10_000_000] {
         let is_asked = asked.iter().any(|what| *what == n.to_string());

@@ -4,6 +4,7 @@
 
 pub mod changes;
 pub mod http;
+pub mod kept;
 pub mod places;
 pub mod product;
 pub mod session;
