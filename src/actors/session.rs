@@ -1,6 +1,7 @@
 //! One session's life: it sends its solve to a worker for a quantum, announces what came of it, and
 //! asks for the next, until the engine finishes, a limit is reached, or nobody wants it any more. A live
-//! session rests when its system is solved, and goes on when a change comes.
+//! session rests when its system is solved, and goes on when a change comes. What its stream says of a
+//! quantum is `telling`'s.
 
 mod changes;
 mod ending;
@@ -9,6 +10,7 @@ mod listeners;
 mod questions;
 mod reading;
 mod set_up;
+mod telling;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,27 +24,21 @@ use crate::actors::messages::{
     Publish, QuantumDone, RunQuantum, RunSetUp, SessionEnded, SessionGrew, SessionSeed,
     SolutionState, SolutionUnavailable, Subscribe, SubscriptionSeed,
 };
-use crate::actors::solve::{QuantumReport, Report, Solve, Stage, StateReport};
+use crate::actors::solve::{QuantumReport, Solve, Stage};
 use crate::ids::{SessionId, SubscriptionId, SystemVersion};
 use crate::policy::convergence::Convergence;
-use crate::policy::remedy;
 use crate::policy::scheduling::Lane;
-use crate::protocol::frame::{
-    ConvergenceSignal, EndReason, FrameBody, IterationUpdate, MethodChanged, Prepared, StreamError,
-    Warning,
-};
-use crate::protocol::problem::ProblemKind;
+use crate::protocol::frame::{EndReason, FrameBody, Warning};
 use crate::protocol::stream_options::StreamOptions;
 use crate::protocol::timestamp::Timestamp;
 use crate::runtime::clock::Moment;
 use crate::runtime::config::NodeConfig;
 use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
-use crate::solver::live::LiveStop;
 use crate::solver::outcome::Outcome;
 use changes::PendingChanges;
 use ending::sentence;
-use facts::{Facts, milliseconds, solution_of};
+use facts::Facts;
 use questions::PendingQuestions;
 use set_up::PendingSetUp;
 
@@ -242,23 +238,6 @@ impl Session {
         }
     }
 
-    /// The first solution of a live session; from now on listeners follow it by its changes.
-    fn announce_solved(&mut self) {
-        let Some(state) = self.present_state() else { return };
-        self.signalled = Some(state.system_version);
-        self.announcer.announce(vec![
-            FrameBody::ConvergenceSignal(ConvergenceSignal {
-                residual_threshold: self.facts.residual_threshold,
-                consecutive_iterations: CONSECUTIVE_STATES,
-                residual_norm: state.residual_norm,
-                iterations_below_threshold: self.progress.states_below_threshold,
-                converged: true,
-                skipped: 0,
-            }),
-            FrameBody::Solution(solution_of(&state)),
-        ]);
-    }
-
     /// Tells the directory what is held from now on, before it is taken and after it was given back.
     fn hold(&mut self, memory_bytes: u64) {
         if memory_bytes != self.memory_bytes {
@@ -292,87 +271,6 @@ impl Session {
         }
         self.announcer.announce(bodies);
         self.serve_newcomers();
-    }
-
-    /// The signal that a live session's state meets its tolerance, once for each version.
-    fn signal_of(&mut self, report: &Report) -> Option<FrameBody> {
-        let Report::State(StateReport { residual_norm, live: Some(live), .. }) = report else {
-            return None;
-        };
-        let version = self.announcer.system_version();
-        if !live.is_settled || self.signalled == Some(version) {
-            return None;
-        }
-        self.signalled = Some(version);
-        self.stuck = None;
-        Some(FrameBody::ConvergenceSignal(ConvergenceSignal {
-            residual_threshold: self.facts.residual_threshold,
-            consecutive_iterations: CONSECUTIVE_STATES,
-            residual_norm: *residual_norm,
-            // The state itself is one more.
-            iterations_below_threshold: self.progress.states_below_threshold + 1,
-            converged: true,
-            skipped: 0,
-        }))
-    }
-
-    fn body_of(&mut self, report: Report) -> Option<FrameBody> {
-        Some(match report {
-            Report::Prepared { method, preconditioner, description, took } => {
-                let event =
-                    Event::Prepared { session: self.id, description: description.clone(), took };
-                self.environment.recorder.record(event);
-                FrameBody::Prepared(Prepared {
-                    method,
-                    preconditioner,
-                    description,
-                    preparation_time_ms: milliseconds(took),
-                    memory_usage_mb: self.memory_usage_mb(),
-                })
-            }
-            Report::State(state) => FrameBody::IterationUpdate(self.update_of(state)),
-            Report::Switched { switch, preconditioner, iteration } => {
-                let (from, to) = (switch.from, switch.to);
-                let event = Event::MethodSwitched { session: self.id, from, to };
-                self.environment.recorder.record(event);
-                FrameBody::MethodChanged(MethodChanged {
-                    iteration,
-                    from,
-                    to,
-                    preconditioner,
-                    reason: switch.reason,
-                    residual_norm: self.convergence.residual_norm(),
-                })
-            }
-            Report::Stuck(stop) => return self.tell_stuck(&stop),
-        })
-    }
-
-    /// Tells once why the present system is not solved; the next change may mend it.
-    fn tell_stuck(&mut self, stop: &LiveStop) -> Option<FrameBody> {
-        let detail = stop.to_string();
-        if self.stuck.as_ref() == Some(&detail) {
-            return None;
-        }
-        self.stuck = Some(detail.clone());
-        Some(FrameBody::Error(StreamError {
-            kind: ProblemKind::of_live_stop(stop),
-            detail,
-            way_out: Some(remedy::way_out_of_live_stop(stop)),
-        }))
-    }
-
-    fn update_of(&mut self, state: StateReport) -> IterationUpdate {
-        let observed = self.convergence.observe(state.iteration, state.residual_norm);
-        self.progress.rate = observed.rate.or(self.progress.rate);
-        self.progress.states_below_threshold = observed.states_below_threshold;
-        self.facts.update(state, observed.rate, self.memory_usage_mb())
-    }
-
-    fn announce_opening(&mut self) {
-        let warnings = std::mem::take(&mut self.warnings);
-        let opened = self.facts.opened(self.stream.time_budget, self.memory_usage_mb(), warnings);
-        self.announcer.announce(vec![FrameBody::SessionOpened(Box::new(opened))]);
     }
 }
 

@@ -1,0 +1,113 @@
+//! What a session's stream says of a quantum: states, set-ups, switches of method, signals of convergence
+//! and what keeps the present system from being solved.
+
+use crate::actors::session::facts::{milliseconds, solution_of};
+use crate::actors::session::{CONSECUTIVE_STATES, Session};
+use crate::actors::solve::{Report, StateReport};
+use crate::policy::remedy;
+use crate::protocol::frame::{
+    ConvergenceSignal, FrameBody, IterationUpdate, MethodChanged, Prepared, StreamError,
+};
+use crate::protocol::problem::ProblemKind;
+use crate::runtime::event::Event;
+use crate::solver::live::LiveStop;
+
+impl Session {
+    /// The first solution of a live session; from now on listeners follow it by its changes.
+    pub(super) fn announce_solved(&mut self) {
+        let Some(state) = self.present_state() else { return };
+        self.signalled = Some(state.system_version);
+        self.announcer.announce(vec![
+            FrameBody::ConvergenceSignal(ConvergenceSignal {
+                residual_threshold: self.facts.residual_threshold,
+                consecutive_iterations: CONSECUTIVE_STATES,
+                residual_norm: state.residual_norm,
+                iterations_below_threshold: self.progress.states_below_threshold,
+                converged: true,
+                skipped: 0,
+            }),
+            FrameBody::Solution(solution_of(&state)),
+        ]);
+    }
+
+    /// The signal that a live session's state meets its tolerance, once for each version.
+    pub(super) fn signal_of(&mut self, report: &Report) -> Option<FrameBody> {
+        let Report::State(StateReport { residual_norm, live: Some(live), .. }) = report else {
+            return None;
+        };
+        let version = self.announcer.system_version();
+        if !live.is_settled || self.signalled == Some(version) {
+            return None;
+        }
+        self.signalled = Some(version);
+        self.stuck = None;
+        Some(FrameBody::ConvergenceSignal(ConvergenceSignal {
+            residual_threshold: self.facts.residual_threshold,
+            consecutive_iterations: CONSECUTIVE_STATES,
+            residual_norm: *residual_norm,
+            // The state itself is one more.
+            iterations_below_threshold: self.progress.states_below_threshold + 1,
+            converged: true,
+            skipped: 0,
+        }))
+    }
+
+    pub(super) fn body_of(&mut self, report: Report) -> Option<FrameBody> {
+        Some(match report {
+            Report::Prepared { method, preconditioner, description, took } => {
+                let event =
+                    Event::Prepared { session: self.id, description: description.clone(), took };
+                self.environment.recorder.record(event);
+                FrameBody::Prepared(Prepared {
+                    method,
+                    preconditioner,
+                    description,
+                    preparation_time_ms: milliseconds(took),
+                    memory_usage_mb: self.memory_usage_mb(),
+                })
+            }
+            Report::State(state) => FrameBody::IterationUpdate(self.update_of(state)),
+            Report::Switched { switch, preconditioner, iteration } => {
+                let (from, to) = (switch.from, switch.to);
+                let event = Event::MethodSwitched { session: self.id, from, to };
+                self.environment.recorder.record(event);
+                FrameBody::MethodChanged(MethodChanged {
+                    iteration,
+                    from,
+                    to,
+                    preconditioner,
+                    reason: switch.reason,
+                    residual_norm: self.convergence.residual_norm(),
+                })
+            }
+            Report::Stuck(stop) => return self.tell_stuck(&stop),
+        })
+    }
+
+    /// Tells once why the present system is not solved; the next change may mend it.
+    pub(super) fn tell_stuck(&mut self, stop: &LiveStop) -> Option<FrameBody> {
+        let detail = stop.to_string();
+        if self.stuck.as_ref() == Some(&detail) {
+            return None;
+        }
+        self.stuck = Some(detail.clone());
+        Some(FrameBody::Error(StreamError {
+            kind: ProblemKind::of_live_stop(stop),
+            detail,
+            way_out: Some(remedy::way_out_of_live_stop(stop)),
+        }))
+    }
+
+    pub(super) fn update_of(&mut self, state: StateReport) -> IterationUpdate {
+        let observed = self.convergence.observe(state.iteration, state.residual_norm);
+        self.progress.rate = observed.rate.or(self.progress.rate);
+        self.progress.states_below_threshold = observed.states_below_threshold;
+        self.facts.update(state, observed.rate, self.memory_usage_mb())
+    }
+
+    pub(super) fn announce_opening(&mut self) {
+        let warnings = std::mem::take(&mut self.warnings);
+        let opened = self.facts.opened(self.stream.time_budget, self.memory_usage_mb(), warnings);
+        self.announcer.announce(vec![FrameBody::SessionOpened(Box::new(opened))]);
+    }
+}
