@@ -5,6 +5,8 @@
 //! cargo bench --bench live                 systems a and b
 //! cargo bench --bench live -- a            one of them
 //! cargo bench --bench live -- f --seconds 20
+//! cargo bench --bench live -- drift        10,000,000 mixed changes, r against a fresh b − A x
+//! cargo bench --bench live -- drift --changes 100000
 //! ```
 //! Times are processor time over all threads. Every figure's state is measured afresh afterwards.
 
@@ -18,7 +20,9 @@ use harness::systems::{system, title};
 use harness::{arguments, flag, median, quantile};
 use weir::solver::analysis::Analysis;
 use weir::solver::engine::Engine;
-use weir::solver::live::{CostDelta, Ground, Licence, LiveSystem, RelaxationEnd, Thresholds};
+use weir::solver::live::{
+    Change, CostDelta, Ground, Licence, LiveSystem, RelaxationEnd, Thresholds,
+};
 use weir::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use weir::solver::outcome::Step;
 
@@ -197,8 +201,83 @@ fn race(letter: &str, limit: Duration) {
     }
 }
 
+/// One of a mixture: of b, of an entry that is stored, or an entry that was not, too small to cost the
+/// matrix its dominance.
+fn mixed(live: &LiveSystem, draws: &mut Draws) -> CostDelta {
+    const NEW_OF: usize = 100;
+    const NEW_SIZE: f64 = 1e-3;
+    match draws.below(NEW_OF) {
+        0 => {
+            let (row, col) = (draws.below(live.order()), draws.below(live.order()));
+            let diagonal = live.matrix().value(row, row).abs();
+            let mut delta = CostDelta::default();
+            delta.edit_entry(row, col, Change::Add(NEW_SIZE * diagonal * draws.signed()), None);
+            delta
+        }
+        1..50 => change(live, Target::Entries, draws),
+        _ => change(live, Target::Rhs, draws),
+    }
+}
+
+/// The largest `|rᵢ kept − rᵢ| / (|bᵢ| + Σ |aᵢⱼ xⱼ|)`, with `rᵢ` summed in twice the digits.
+fn drift(live: &LiveSystem) -> f64 {
+    let of_row = |row: usize| {
+        let (mut sum, mut rest, mut size) = (live.rhs()[row], 0.0, live.rhs()[row].abs());
+        for (col, value) in live.matrix().row(row) {
+            let (value, x) = (-value, live.x(col as usize));
+            let product = value * x;
+            let next = sum + product;
+            let back = next - sum;
+            rest += (sum - (next - back)) + (product - back) + value.mul_add(x, -product);
+            size += product.abs();
+            sum = next;
+        }
+        let far = ((live.residual(row) - sum) - rest).abs();
+        if far == 0.0 { 0.0 } else { far / size }
+    };
+    (0..live.order()).map(of_row).fold(0.0, f64::max)
+}
+
+/// Changes in drains of a hundred; the residual kept is never measured on the way.
+fn keep_residual(changes: usize) {
+    const DRAIN: usize = 100;
+    const DRIFT_MAX: f64 = 1e-12;
+    let system = system("a");
+    let goal = RESIDUAL * system.rhs().iter().fold(0.0_f64, |largest, b| largest.max(b.abs()));
+    let zero = vec![0.0; system.order()];
+    let mut live = LiveSystem::new(system, &zero, Thresholds::Uniform(goal), usize::MAX)
+        .expect("a system that can be held");
+    let mut draws = Draws::seeded(13);
+    let stored = live.matrix().nonzeros();
+    let began = ProcessTime::now();
+    for done in (0..=changes).step_by(DRAIN) {
+        let ground = Ground::HMatrix { margin: 1e-3 };
+        let licence = Licence::new(ground, live.matrix().version()).expect("a margin");
+        let relaxed = live.relax(&licence, u64::MAX).expect("the version is this one");
+        assert_eq!(relaxed.end, RelaxationEnd::Settled);
+        if done % (changes / 10).max(DRAIN) == 0 || done + DRAIN > changes {
+            let drift = drift(&live);
+            println!(
+                "{done:>9} changes, {} entries more: r kept is off by {drift:.1e} of its terms, {:.1} s",
+                live.matrix().nonzeros() - stored,
+                began.elapsed().as_secs_f64()
+            );
+            assert!(drift <= DRIFT_MAX, "{drift:e}");
+        }
+        for _ in 0..DRAIN.min(changes - done) {
+            let delta = mixed(&live, &mut draws);
+            live.apply(&delta).expect("a change within the limits");
+        }
+    }
+    assert_eq!(live.measurements(), 0);
+}
+
 fn main() {
     let arguments = arguments();
+    if arguments.iter().any(|argument| argument == "drift") {
+        let changes = flag(&arguments, "--changes").unwrap_or("10000000");
+        return keep_residual(changes.parse().expect("a count"));
+    }
     let seconds: f64 =
         flag(&arguments, "--seconds").map_or(2.0, |text| text.parse().expect("a number"));
     let chosen = |letter: &str| {

@@ -39,8 +39,9 @@ pub struct GenerateArguments {
     known_solution: bool,
 }
 
+/// A kind of system, with its sizes.
 #[derive(Debug, Clone, Copy, Subcommand)]
-enum Kind {
+pub enum Kind {
     /// Heat or potential on a square grid: symmetric positive definite, n = side²
     #[command(name = "poisson-2d")]
     Poisson2d {
@@ -106,7 +107,7 @@ impl Kind {
         }
     }
 
-    fn system(self, seed: u64) -> Result<LinearSystem, GalleryError> {
+    pub fn system(self, seed: u64) -> Result<LinearSystem, GalleryError> {
         match self {
             Self::Poisson2d { side } => gallery::poisson_2d(side, seed),
             Self::Poisson3d { side } => gallery::poisson_3d(side, seed),
@@ -131,7 +132,7 @@ impl Kind {
     }
 
     /// The kind with its sizes, as they would be typed.
-    fn recipe(self) -> String {
+    pub fn recipe(self) -> String {
         let name = self.name();
         let option = |flag: &str, value: Option<usize>| {
             value.map(|value| format!(" --{flag} {value}")).unwrap_or_default()

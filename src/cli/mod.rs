@@ -1,6 +1,7 @@
 //! The command line: the only reader of flags and environment. One file for each command.
 
 mod analyze;
+mod bench;
 mod bytes;
 mod completions;
 mod demo;
@@ -33,6 +34,7 @@ enum Command {
     Analyze(analyze::AnalyzeArguments),
     Generate(generate::GenerateArguments),
     Demo(demo::DemoArguments),
+    Bench(bench::BenchArguments),
     Completions(completions::CompletionsArguments),
 }
 
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     }
 }

@@ -92,7 +92,6 @@ struct Run {
     engine: EngineName,
     version: u64,
     foreseen: Work,
-    budget: Duration,
     spent: Duration,
 }
 
@@ -103,8 +102,11 @@ pub struct Governor {
     path: Experience,
     iteration: Experience,
     run: Option<Run>,
-    /// Who was abandoned, on which version of the system.
-    abandoned: Vec<(EngineName, u64)>,
+    /// What each engine has spent since the system was last settled, whatever changed meanwhile: a change
+    /// on the way is no reason to begin a budget anew.
+    unsettled: [Duration; 3],
+    /// Who was abandoned since then.
+    abandoned: Vec<EngineName>,
 }
 
 impl Governor {
@@ -165,21 +167,25 @@ impl Governor {
                 engine: plan.engine,
                 version: plan.version,
                 foreseen: plan.foreseen,
-                budget: plan.budget,
                 spent: Duration::ZERO,
             },
         };
         run.spent += took;
+        let unsettled = &mut self.unsettled[place(plan.engine)];
+        *unsettled += took;
+        let is_overdrawn = *unsettled >= plan.budget;
         match done.end {
             LiveEnd::Settled => {
                 self.settled(&run, &plan.others);
                 self.abandoned.clear();
+                self.unsettled = [Duration::ZERO; 3];
             }
             LiveEnd::Failed(_) => self.gave_up(&run),
-            LiveEnd::Paused if run.spent >= run.budget => {
+            LiveEnd::Paused if is_overdrawn => {
+                // Also what was spent before changes came on the way.
+                run.spent = self.unsettled[place(run.engine)];
                 self.gave_up(&run);
-                self.abandoned.retain(|(_, version)| *version == run.version);
-                self.abandoned.push((run.engine, run.version));
+                self.abandoned.push(run.engine);
             }
             LiveEnd::Paused => self.run = Some(run),
             LiveEnd::Prepared(_) => unreachable!("handled above"),
@@ -225,7 +231,7 @@ impl Governor {
     }
 
     fn is_abandoned(&self, offer: &Offer) -> bool {
-        self.abandoned.contains(&(offer.engine, offer.version))
+        self.abandoned.contains(&offer.engine)
     }
 
     /// An engine that is to be tried although it is not foreseen to be the best.
@@ -265,9 +271,7 @@ impl Governor {
             }
             EngineName::Relaxation | EngineName::Path | EngineName::Iteration => Duration::MAX,
         };
-        let is_it = |run: &&Run| (run.engine, run.version) == (offer.engine, offer.version);
-        let spent = self.run.as_ref().filter(is_it);
-        let left = budget.saturating_sub(spent.map_or(Duration::ZERO, |run| run.spent));
+        let left = budget.saturating_sub(self.unsettled[place(offer.engine)]);
         let slice = left.min(SLICE).as_secs_f64();
         let entries = (slice / speed.max(1e-12)) as u64;
         Plan {
@@ -325,6 +329,14 @@ impl Experience {
         let known = (0..SIZE_CLASSES).filter(|at| self.rates[*at].is_some());
         let nearest = known.min_by_key(distance).and_then(|at| self.rates[at]);
         nearest.or(self.speed).unwrap_or(SECONDS_PER_ENTRY)
+    }
+}
+
+fn place(engine: EngineName) -> usize {
+    match engine {
+        EngineName::Relaxation => 0,
+        EngineName::Path => 1,
+        EngineName::Iteration => 2,
     }
 }
 
@@ -430,6 +442,31 @@ mod tests {
     const RELAXATION: EngineName = EngineName::Relaxation;
     const ITERATION: EngineName = EngineName::Iteration;
     const PATH: EngineName = EngineName::Path;
+
+    #[test]
+    fn an_engine_that_changes_on_the_way_keep_from_its_end_is_abandoned_all_the_same() {
+        let mut governor = Governor::default();
+        let (mut relaxed, mut iterated) = (Duration::ZERO, Duration::ZERO);
+        let took = Duration::from_micros(200);
+        // Relaxation is foreseen to take a hundredth of the other, and is never done before the next
+        // change.
+        for version in 0..2_000 {
+            let offer = |engine, foreseen| Offer {
+                engine,
+                predicted: entries(foreseen),
+                set_up: Work::default(),
+                step: entries(1_000),
+                version,
+            };
+            let offers = [offer(RELAXATION, 10_000), offer(ITERATION, 1_000_000)];
+            let plan = governor.choose(&offers).unwrap();
+            let is_relaxed = plan.engine == RELAXATION;
+            let end = if is_relaxed { LiveEnd::Paused } else { LiveEnd::Settled };
+            *(if is_relaxed { &mut relaxed } else { &mut iterated }) += took;
+            governor.learn(&plan, &LiveWork { work: entries(100_000), end }, took);
+        }
+        assert!(relaxed < iterated / 10, "{relaxed:?} against {iterated:?}");
+    }
 
     #[test]
     fn forecasts_that_are_wrong_by_ten_are_corrected() {
