@@ -270,7 +270,7 @@ impl<'a> Chart<'a> {
         if !self.told.set_ups.is_empty() {
             let _ = writeln!(
                 svg,
-                "<text class=\"mark end\" x=\"{}\" y=\"{line}\">strokes below: something was set up, in the background if it is long</text>",
+                "<text class=\"mark end\" x=\"{}\" y=\"{line}\">strokes: a set-up came home</text>",
                 LEFT + COLUMNS as f64
             );
         }
