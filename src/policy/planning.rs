@@ -32,6 +32,9 @@ const UNTRIED_MAX: f64 = 1.5;
 const RETRY_RUNS: u64 = 64;
 const RETRY_MAX: f64 = 2.5;
 
+/// Others are given so many times the budget of an engine that was abandoned before it may try again.
+const ABANDONED_TIMES: u32 = 4;
+
 /// The time that one call of an engine should take.
 const SLICE: Duration = Duration::from_millis(4);
 
@@ -102,11 +105,24 @@ pub struct Governor {
     path: Experience,
     iteration: Experience,
     run: Option<Run>,
-    /// What each engine has spent since the system was last settled, whatever changed meanwhile: a change
-    /// on the way is no reason to begin a budget anew.
+    /// What each engine has spent since the system was last settled, whatever changed meanwhile.
     unsettled: [Duration; 3],
-    /// Who was abandoned since then.
-    abandoned: Vec<EngineName>,
+    /// What changes on the way were foreseen to add to its work since then: a budget grows by that, and is
+    /// not begun anew.
+    added: [f64; 3],
+    /// The latest call of each engine since then.
+    latest: [Option<Call>; 3],
+    /// Who was abandoned since then, and the time that others are given before it may try again.
+    abandoned: Vec<(EngineName, Duration)>,
+}
+
+/// A call of an engine: the version it began with, and the seconds it was foreseen to be from settled then
+/// and took.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    version: u64,
+    foreseen: f64,
+    took: f64,
 }
 
 impl Governor {
@@ -171,25 +187,56 @@ impl Governor {
             },
         };
         run.spent += took;
-        let unsettled = &mut self.unsettled[place(plan.engine)];
-        *unsettled += took;
-        let is_overdrawn = *unsettled >= plan.budget;
+        let at = place(plan.engine);
+        self.unsettled[at] += took;
+        self.note_added(plan, seconds);
+        let is_overdrawn = self.unsettled[at] >= self.granted(plan.engine, plan.budget);
+        for (engine, left) in &mut self.abandoned {
+            if *engine != plan.engine {
+                *left = left.saturating_sub(took);
+            }
+        }
+        self.abandoned.retain(|(_, left)| !left.is_zero());
         match done.end {
             LiveEnd::Settled => {
                 self.settled(&run, &plan.others);
                 self.abandoned.clear();
                 self.unsettled = [Duration::ZERO; 3];
+                self.added = [0.0; 3];
+                self.latest = [None; 3];
             }
             LiveEnd::Failed(_) => self.gave_up(&run),
             LiveEnd::Paused if is_overdrawn => {
                 // Also what was spent before changes came on the way.
-                run.spent = self.unsettled[place(run.engine)];
+                run.spent = self.unsettled[at];
                 self.gave_up(&run);
-                self.abandoned.push(run.engine);
+                self.abandoned.push((run.engine, plan.budget.saturating_mul(ABANDONED_TIMES)));
+                self.unsettled[at] = Duration::ZERO;
+                self.added[at] = 0.0;
+                self.latest[at] = None;
             }
             LiveEnd::Paused => self.run = Some(run),
             LiveEnd::Prepared(_) => unreachable!("handled above"),
         }
+    }
+
+    /// What changes that came since the engine's last call were foreseen to add to what that had left.
+    fn note_added(&mut self, plan: &Plan, took: f64) {
+        let own = plan.others.iter().find(|forecast| forecast.engine == plan.engine);
+        let foreseen = own.map_or(0.0, |forecast| forecast.work);
+        let at = place(plan.engine);
+        if let Some(before) = self.latest[at]
+            && before.version != plan.version
+        {
+            self.added[at] += (foreseen - (before.foreseen - before.took).max(0.0)).max(0.0);
+        }
+        self.latest[at] = Some(Call { version: plan.version, foreseen, took });
+    }
+
+    /// A budget with what changes on the way have added to it.
+    fn granted(&self, engine: EngineName, budget: Duration) -> Duration {
+        let added = Duration::from_secs_f64(self.added[place(engine)].min(1e9));
+        budget.saturating_add(added)
     }
 
     fn settled(&mut self, run: &Run, others: &[Forecast]) {
@@ -231,7 +278,7 @@ impl Governor {
     }
 
     fn is_abandoned(&self, offer: &Offer) -> bool {
-        self.abandoned.contains(&offer.engine)
+        self.abandoned.iter().any(|(engine, _)| *engine == offer.engine)
     }
 
     /// An engine that is to be tried although it is not foreseen to be the best.
@@ -271,7 +318,8 @@ impl Governor {
             }
             EngineName::Relaxation | EngineName::Path | EngineName::Iteration => Duration::MAX,
         };
-        let left = budget.saturating_sub(self.unsettled[place(offer.engine)]);
+        let granted = self.granted(offer.engine, budget);
+        let left = granted.saturating_sub(self.unsettled[place(offer.engine)]);
         let slice = left.min(SLICE).as_secs_f64();
         let entries = (slice / speed.max(1e-12)) as u64;
         Plan {
@@ -466,6 +514,28 @@ mod tests {
             governor.learn(&plan, &LiveWork { work: entries(100_000), end }, took);
         }
         assert!(relaxed < iterated / 10, "{relaxed:?} against {iterated:?}");
+    }
+
+    #[test]
+    fn an_engine_that_does_what_changes_add_is_not_abandoned_for_never_being_done() {
+        let mut governor = Governor::default();
+        let mut iterated = 0;
+        // Each call does what was foreseen, and as much comes anew: settled never, behind never.
+        for version in 0..2_000 {
+            let offer = |engine, foreseen| Offer {
+                engine,
+                predicted: entries(foreseen),
+                set_up: Work::default(),
+                step: entries(1_000),
+                version,
+            };
+            let offers = [offer(RELAXATION, 100_000), offer(ITERATION, 1_000_000)];
+            let plan = governor.choose(&offers).unwrap();
+            iterated += u32::from(plan.engine == ITERATION);
+            let done = LiveWork { work: entries(100_000), end: LiveEnd::Paused };
+            governor.learn(&plan, &done, Duration::from_micros(150));
+        }
+        assert_eq!(iterated, 0);
     }
 
     #[test]
