@@ -1,5 +1,5 @@
-//! G13: 50,000 changes a second through HTTP; how long after it was due to be sent a change is in a
-//! converged state that a listener has read. Server, sender and listener on this machine's cores.
+//! G13: 50,000 changes a second through HTTP; how long after it was due to be sent a listener has read a
+//! state that is converged for a version of the system that holds the change. Server, sender and listener on this machine's cores.
 
 use std::net::SocketAddr;
 use std::time::Duration;

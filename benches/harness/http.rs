@@ -189,11 +189,11 @@ pub fn send_storm(clock: &Clock, address: SocketAddr, id: &str, storm: &Storm) -
     Sent { due, acknowledged, took: clock.now().since(started) }
 }
 
-/// A state that was announced as converged: when, and of which version of the system.
+/// A state that was announced: when, and the latest version of the system that it is converged for.
 pub type Announced = (Duration, u64);
 
-/// Reads a session's stream until a converged state of `version` is announced, on a thread of its own;
-/// none where the stream ends before.
+/// Reads a session's stream until a state is announced that is converged for `version`, on a thread of its
+/// own; none where the stream ends before.
 #[allow(clippy::disallowed_methods, reason = "the listener reads beside the sender")]
 pub fn listen(
     clock: &Clock,
@@ -225,9 +225,7 @@ pub fn listen(
             for line in
                 text.lines().filter(|line| line.starts_with(r#"{"type":"iteration_update""#))
             {
-                if line.contains(r#""converged":true"#) {
-                    announced.push((now, version_of(line)));
-                }
+                announced.extend(settled_version(line).map(|version| (now, version)));
             }
             if announced.last().is_some_and(|(_, seen)| *seen >= version) {
                 return Some(announced);
@@ -237,8 +235,8 @@ pub fn listen(
     })
 }
 
-fn version_of(line: &str) -> u64 {
-    let digits = line.split(r#""system_version":"#).nth(1).unwrap_or_default();
+fn settled_version(line: &str) -> Option<u64> {
+    let digits = line.split(r#""settled_version":"#).nth(1)?;
     let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().expect("a frame names the version of its system")
+    Some(digits.parse().expect("a version is a number"))
 }

@@ -313,6 +313,7 @@ mod tests {
                 residual_norm: 0.5,
                 iterations_below_threshold: round,
                 converged: true,
+                settled_version: None,
                 skipped: 0,
             };
             queue.push(frame(sequence + 1, FrameBody::CostsAccepted(accepted)));

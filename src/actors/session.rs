@@ -25,7 +25,7 @@ use crate::actors::messages::{
     SolutionState, SolutionUnavailable, Subscribe, SubscriptionSeed,
 };
 use crate::actors::solve::{QuantumReport, Solve, Stage};
-use crate::ids::{SessionId, SubscriptionId, SystemVersion};
+use crate::ids::{SessionId, SubscriptionId};
 use crate::policy::convergence::Convergence;
 use crate::policy::scheduling::Lane;
 use crate::protocol::frame::{EndReason, FrameBody, Warning};
@@ -93,8 +93,6 @@ pub struct Session {
     is_live: bool,
     changes: PendingChanges,
     questions: PendingQuestions,
-    /// The version of which convergence was last signalled.
-    signalled: Option<SystemVersion>,
     /// What keeps the present system from being solved, as it was told.
     stuck: Option<String>,
 }
@@ -180,7 +178,6 @@ impl Session {
             is_live: stream.live,
             changes: PendingChanges::default(),
             questions: PendingQuestions::default(),
-            signalled: None,
             stuck: None,
             environment,
         }

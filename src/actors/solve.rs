@@ -386,11 +386,17 @@ impl Solve {
             return Stepped::On;
         }
         let worked = live.work(stopwatch);
+        let has_landed = live.take_landed();
+        let is_solved = live.engine().settlement().is_some();
         self.next = live.next();
-        if !self.note(worked, stopwatch, reports) {
+        self.is_owed |= has_landed;
+        let has_moved = self.note(worked, stopwatch, reports) || has_landed && self.is_owed;
+        if !has_moved {
             return Stepped::On;
         }
-        if self.update_every.is_due(self.since, self.announce_work(None)) {
+        let announce_work = self.announce_work(None);
+        let is_arrival = has_landed && is_solved && self.since.is_worth_a_landing(announce_work);
+        if is_arrival || self.update_every.is_due(self.since, announce_work) {
             self.announce(None, stopwatch, reports);
             return Stepped::On;
         }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::cli::bench::chart::Chart;
-use crate::cli::bench::storm::{Storm, StormError, Told};
+use crate::cli::bench::storm::{State, Storm, StormError, Told};
 use crate::cli::generate::Kind;
 use crate::cli::text::{grouped, seconds};
 use crate::solver::gallery::GalleryError;
@@ -116,12 +116,15 @@ fn write(path: &Path, svg: &str) -> Result<(), BenchError> {
 
 fn report(told: &Told, path: &Path) {
     let converged = told.states.iter().filter(|state| state.converged).count();
+    let earlier = |state: &&State| !state.converged && state.settled_version.is_some();
+    let earlier = told.states.iter().filter(earlier).count();
     println!(
-        "{} changes accepted in {}, {} states announced, {} of them converged",
+        "{} changes accepted in {}, {} states announced, {} of them converged, {} for a version before",
         grouped(told.changes() as usize),
         seconds(told.took),
         grouped(told.states.len()),
-        grouped(converged)
+        grouped(converged),
+        grouped(earlier)
     );
     println!("a change is in a converged state after {}", told.staleness_in_words());
     println!("drawn into {}", path.display());

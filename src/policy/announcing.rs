@@ -22,6 +22,15 @@ pub struct SinceAnnounced {
     pub work: Work,
 }
 
+impl SinceAnnounced {
+    /// Whether a flight that lands on the solution of a version of its system is announced whatever the
+    /// cadence: while changes go on there may be no other solved state. Flights that are shorter than
+    /// their announcement share one.
+    pub fn is_worth_a_landing(self, announce_work: Work) -> bool {
+        announce_work.nonzeros <= self.work.nonzeros
+    }
+}
+
 const AUTO_SHARE: u64 = 4;
 
 impl UpdateEvery {
@@ -52,6 +61,13 @@ mod tests {
         let product = Work { nonzeros: 100, flops: 200 };
         assert!(!UpdateEvery::Auto.is_due(since(3, 399), product));
         assert!(UpdateEvery::Auto.is_due(since(4, 400), product));
+    }
+
+    #[test]
+    fn a_landing_is_told_unless_its_flight_was_shorter_than_telling() {
+        let product = Work { nonzeros: 100, flops: 200 };
+        assert!(!since(1, 99).is_worth_a_landing(product));
+        assert!(since(1, 100).is_worth_a_landing(product));
     }
 
     #[test]

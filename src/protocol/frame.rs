@@ -154,8 +154,19 @@ pub struct IterationUpdate {
 pub struct LiveUpdate {
     /// Whether the state meets its tolerance at its `system_version`.
     pub converged: bool,
+    /// The latest version of the system that the state is known to solve; none where that is unknown.
+    pub settled: Option<SettledVersion>,
     pub engine: Option<EngineUpdate>,
     pub error_bound: StatedBound,
+}
+
+/// A version of the system at which a state meets its tolerance. It is the frame's `system_version` where
+/// the state has converged, and may be an earlier one while changes go on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SettledVersion {
+    pub version: SystemVersion,
+    /// At least `‖b − A x‖₂` of that version.
+    pub residual_norm: f64,
 }
 
 /// Who worked since the last update.
@@ -219,6 +230,9 @@ pub struct ConvergenceSignal {
     pub residual_norm: f64,
     pub iterations_below_threshold: u64,
     pub converged: bool,
+    /// The version of the system that this is said of, in a live session: criteria and state are those
+    /// of that version.
+    pub settled_version: Option<SystemVersion>,
     /// Earlier signals that this one replaces, because the reader was slow.
     pub skipped: u64,
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::protocol::frame::{
     ConvergenceSignal, CostsAccepted, End, EngineUpdate, Frame, FrameBody, Heartbeat,
-    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened, Solution,
-    StreamError, Warning, XPartial,
+    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
+    SettledVersion, Solution, StreamError, Warning, XPartial,
 };
 use crate::protocol::json::{JsonObject, write_f64, write_string, write_u64};
 use crate::solver::live::StatedBound;
@@ -177,8 +177,13 @@ fn write_update_state(object: &mut JsonObject<'_>, update: &IterationUpdate) {
 }
 
 fn write_live(object: &mut JsonObject<'_>, live: &LiveUpdate) {
-    let LiveUpdate { converged, engine, error_bound } = live;
+    let LiveUpdate { converged, settled, engine, error_bound } = live;
     object.flag("converged", *converged);
+    if let Some(SettledVersion { version, residual_norm }) = settled {
+        object
+            .integer("settled_version", version.0)
+            .number("settled_residual_norm", *residual_norm);
+    }
     if let Some(EngineUpdate { name, predicted_ms, took_ms, touched_entries }) = engine {
         object.object("engine", |object| {
             object
@@ -232,6 +237,7 @@ fn write_signal(object: &mut JsonObject<'_>, signal: &ConvergenceSignal) {
         residual_norm,
         iterations_below_threshold,
         converged,
+        settled_version,
         skipped,
     } = signal;
     object
@@ -246,6 +252,9 @@ fn write_signal(object: &mut JsonObject<'_>, signal: &ConvergenceSignal) {
                 .integer("iterations_below_threshold", *iterations_below_threshold);
         })
         .flag("converged", *converged);
+    if let Some(version) = settled_version {
+        object.integer("settled_version", version.0);
+    }
     if *skipped > 0 {
         object.integer("skipped", *skipped);
     }

@@ -84,8 +84,8 @@ fn describe(verdict: &CostVerdict) -> String {
 impl SessionPlan {
     /// Whether this frame says that the last planned update was worked in.
     pub fn is_last_state(&self, frame: &Frame) -> bool {
-        let is_converged =
-            matches!(frame.body, FrameBody::ConvergenceSignal(signal) if signal.converged);
-        self.costs.is_some_and(|costs| frame.system_version.0 >= costs.updates && is_converged)
+        let FrameBody::ConvergenceSignal(signal) = frame.body else { return false };
+        let settled = signal.settled_version.filter(|_| signal.converged);
+        self.costs.zip(settled).is_some_and(|(costs, version)| version.0 >= costs.updates)
     }
 }

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::actors::frame_channel::FrameReceiver;
 use crate::actors::node::{NewSession, Node, NodeError, Opened, Placement};
-use crate::ids::{NodeId, SessionId};
+use crate::ids::{NodeId, SessionId, SystemVersion};
 use crate::protocol::frame::{Frame, FrameBody};
 use crate::protocol::timestamp::Timestamp;
 use crate::runtime::clock::Clock;
@@ -254,6 +254,14 @@ impl Client {
     }
 }
 
+/// Which version is solved, where it is one before the frame's.
+fn solved_before(frame: &Frame, settled: Option<SystemVersion>) -> String {
+    match settled.filter(|version| *version < frame.system_version) {
+        Some(version) => format!(", solves version {}", version.0),
+        None => String::new(),
+    }
+}
+
 /// One frame as a person reads it, numbers to three digits.
 fn describe(frame: &Frame) -> String {
     let name = frame.body.type_name();
@@ -270,10 +278,14 @@ fn describe(frame: &Frame) -> String {
                 count => format!(", {count} skipped"),
             };
             format!(
-                "iteration {} residual {:.2e} {} entries{skipped}",
+                "iteration {} residual {:.2e} {} entries{skipped}{}",
                 update.iteration,
                 update.residual_norm,
-                update.x_partial.indices.len()
+                update.x_partial.indices.len(),
+                solved_before(
+                    frame,
+                    update.live.and_then(|live| live.settled).map(|it| it.version)
+                ),
             )
         }
         FrameBody::CostsAccepted(accepted) => format!(
@@ -282,8 +294,11 @@ fn describe(frame: &Frame) -> String {
         ),
         FrameBody::MethodChanged(changed) => format!("{} to {}", changed.from, changed.to),
         FrameBody::ConvergenceSignal(signal) => format!(
-            "residual {:.2e} threshold {:.2e} converged {}",
-            signal.residual_norm, signal.residual_threshold, signal.converged
+            "residual {:.2e} threshold {:.2e} converged {}{}",
+            signal.residual_norm,
+            signal.residual_threshold,
+            signal.converged,
+            solved_before(frame, signal.settled_version),
         ),
         FrameBody::Solution(solution) | FrameBody::Snapshot(solution) => {
             format!("{} entries, residual {:.2e}", solution.x.len(), solution.residual_norm)

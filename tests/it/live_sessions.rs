@@ -106,8 +106,8 @@ impl Listener {
 
     async fn until_converged(&mut self, version: u64) {
         self.until(|frame| {
-            frame.system_version == SystemVersion(version)
-                && matches!(frame.body, FrameBody::ConvergenceSignal(signal) if signal.converged)
+            let FrameBody::ConvergenceSignal(signal) = frame.body else { return false };
+            signal.converged && signal.settled_version == Some(SystemVersion(version))
         })
         .await;
     }

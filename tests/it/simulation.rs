@@ -6,6 +6,7 @@ use weir::simulation::scenario::Scenario;
 use weir::simulation::world::{self, WorldOutcome};
 
 const LIVE_COSTS: &str = include_str!("../../scenarios/live_costs.yaml");
+const CONSTANT_STORM: &str = include_str!("../../scenarios/storm.yaml");
 const CLIENT_LEAVES: &str = include_str!("../../scenarios/client_leaves.yaml");
 
 fn run(text: &str, seed: u64) -> WorldOutcome {
@@ -283,7 +284,7 @@ fn changes_that_come_during_a_set_up_are_announced_before_it_is_back() {
             if line.contains("node-0     costs_accepted") {
                 let version = line.split_whitespace().last().unwrap();
                 let is_told = |line: &&&str| line.contains(&format!("up to version {version}:"));
-                let is_settled = |line: &&&str| line.contains("converged true");
+                let is_settled = |line: &&&str| line.ends_with("converged true");
                 let told = lines[begun + at..].iter().position(|line| is_told(&line)).unwrap();
                 let after = &lines[begun + at + told..];
                 let settled = after.iter().find(is_settled).expect("every change is worked in");
@@ -359,4 +360,34 @@ fn the_command_says_where_a_scenario_is_wrong() {
     let (code, _, error) = weir_simulate(&folder.path().join("absent.yaml"), "1");
     assert_eq!(code, Some(2));
     assert!(error.contains("absent.yaml"), "{error}");
+}
+
+/// The version that a line of the client's trace says is solved: the one named, else that of the last
+/// acceptance.
+fn solved_version(line: &str) -> Option<u64> {
+    line.split("solves version ").nth(1).map(|version| version.trim().parse().unwrap())
+}
+
+#[test]
+fn a_storm_in_which_nothing_is_ever_settled_shows_states_solved_for_versions_before() {
+    let outcome = run(CONSTANT_STORM, 1);
+    assert_eq!(outcome.clients_done, 1);
+    let trace = &outcome.trace;
+    let (from, to) = (position(trace, "update 1 counts"), position(trace, "update 1500 counts"));
+    let storm: Vec<&str> = trace.lines().take(to).skip(from).collect();
+    let frames = |kind: &'static str| {
+        let mark = format!("{kind}: ");
+        storm.iter().filter(move |line| line.contains(&mark)).collect::<Vec<_>>()
+    };
+    let (states, signals) = (frames("iteration_update"), frames("convergence_signal"));
+    // Before the first landing the state is the solution that the storm found.
+    let of_states: Vec<u64> = states.iter().filter_map(|line| solved_version(line)).collect();
+    let of_signals: Vec<u64> = signals.iter().filter_map(|line| solved_version(line)).collect();
+    assert_eq!(of_states.len(), states.len(), "every state solves a version: {trace}");
+    assert_eq!(of_signals.len(), signals.len(), "no present version is signalled: {trace}");
+    assert!(of_states.is_sorted() && of_signals.is_sorted_by(|a, b| a < b), "{trace}");
+    assert!(of_signals.len() >= 20, "{} signals: {trace}", of_signals.len());
+    let updates = |line: &&str| line.contains("update") && line.contains("counts from version");
+    let sent = storm.iter().filter(|line| updates(line)).count() as u64;
+    assert!(of_signals[of_signals.len() - 1] + 200 > sent, "{trace}");
 }

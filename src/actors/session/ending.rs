@@ -72,6 +72,9 @@ impl Session {
                 iterations_below_threshold: self.progress.states_below_threshold,
                 converged: reason == EndReason::Converged
                     || self.is_live && solution.as_ref().is_some_and(|state| state.converged),
+                settled_version: (solution.as_ref())
+                    .filter(|state| self.is_live && state.converged)
+                    .map(|state| state.system_version),
                 skipped: 0,
             }));
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::actors::messages::SolutionState;
 use crate::actors::solve::{LiveReport, Solve, StateReport};
+use crate::ids::SystemVersion;
 use crate::protocol::frame::{
-    EngineUpdate, IterationUpdate, LiveUpdate, Performance, SessionOpened, Solution, Warning,
-    XPartial,
+    EngineUpdate, IterationUpdate, LiveUpdate, Performance, SessionOpened, SettledVersion,
+    Solution, Warning, XPartial,
 };
 use crate::solver::analysis::Analysis;
 use crate::solver::change_tracker::Changes;
@@ -112,9 +113,13 @@ impl Facts {
 }
 
 fn live_update(live: LiveReport) -> LiveUpdate {
-    let LiveReport { drain, error_bound, is_settled } = live;
+    let LiveReport { drain, error_bound, is_settled, settlement } = live;
     LiveUpdate {
         converged: is_settled,
+        settled: settlement.map(|settlement| SettledVersion {
+            version: SystemVersion(settlement.version),
+            residual_norm: settlement.residual_norm,
+        }),
         engine: drain.engine.map(|name| EngineUpdate {
             name,
             predicted_ms: milliseconds(drain.predicted),

@@ -4,19 +4,21 @@
 use crate::actors::session::facts::{milliseconds, solution_of};
 use crate::actors::session::{CONSECUTIVE_STATES, Session};
 use crate::actors::solve::{Report, StateReport};
+use crate::ids::SystemVersion;
+use crate::policy::convergence::Measured;
 use crate::policy::remedy;
 use crate::protocol::frame::{
     ConvergenceSignal, FrameBody, IterationUpdate, MethodChanged, Prepared, StreamError,
 };
 use crate::protocol::problem::ProblemKind;
 use crate::runtime::event::Event;
-use crate::solver::live::LiveStop;
+use crate::solver::live::{LiveStop, Settlement};
 
 impl Session {
     /// The first solution of a live session; from now on listeners follow it by its changes.
     pub(super) fn announce_solved(&mut self) {
         let Some(state) = self.present_state() else { return };
-        self.signalled = Some(state.system_version);
+        self.convergence.is_news(state.system_version);
         self.announcer.announce(vec![
             FrameBody::ConvergenceSignal(ConvergenceSignal {
                 residual_threshold: self.facts.residual_threshold,
@@ -24,30 +26,35 @@ impl Session {
                 residual_norm: state.residual_norm,
                 iterations_below_threshold: self.progress.states_below_threshold,
                 converged: true,
+                settled_version: Some(state.system_version),
                 skipped: 0,
             }),
             FrameBody::Solution(solution_of(&state)),
         ]);
     }
 
-    /// The signal that a live session's state meets its tolerance, once for each version.
+    /// The signal that a live session's state solves a version of its system, the present one or one
+    /// before: once for each version, and never for one before that which was signalled last.
     pub(super) fn signal_of(&mut self, report: &Report) -> Option<FrameBody> {
-        let Report::State(StateReport { residual_norm, live: Some(live), .. }) = report else {
+        let Report::State(StateReport { live: Some(live), .. }) = report else {
             return None;
         };
-        let version = self.announcer.system_version();
-        if !live.is_settled || self.signalled == Some(version) {
+        let Settlement { version, residual_norm, residual_threshold } = live.settlement?;
+        let version = SystemVersion(version);
+        if !self.convergence.is_news(version) {
             return None;
         }
-        self.signalled = Some(version);
-        self.stuck = None;
+        if live.is_settled {
+            self.stuck = None;
+        }
         Some(FrameBody::ConvergenceSignal(ConvergenceSignal {
-            residual_threshold: self.facts.residual_threshold,
+            residual_threshold,
             consecutive_iterations: CONSECUTIVE_STATES,
-            residual_norm: *residual_norm,
+            residual_norm,
             // The state itself is one more.
             iterations_below_threshold: self.progress.states_below_threshold + 1,
             converged: true,
+            settled_version: Some(version),
             skipped: 0,
         }))
     }
@@ -99,7 +106,12 @@ impl Session {
     }
 
     pub(super) fn update_of(&mut self, state: StateReport) -> IterationUpdate {
-        let observed = self.convergence.observe(state.iteration, state.residual_norm);
+        let settlement = state.live.as_ref().and_then(|live| live.settlement);
+        let observed = self.convergence.observe(Measured {
+            iteration: state.iteration,
+            residual_norm: state.residual_norm,
+            settled: settlement.map(|settlement| SystemVersion(settlement.version)),
+        });
         self.progress.rate = observed.rate.or(self.progress.rate);
         self.progress.states_below_threshold = observed.states_below_threshold;
         self.facts.update(state, observed.rate, self.memory_usage_mb())

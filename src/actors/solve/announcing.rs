@@ -83,7 +83,10 @@ impl Solve {
                 let residual_norm = live.engine_mut().measure();
                 let error_bound = live.error_bound();
                 let is_settled = live.engine().is_settled();
-                let report = LiveReport { drain: live.take_drain(), error_bound, is_settled };
+                let settlement = live.engine().settlement();
+                live.take_landed();
+                let drain = live.take_drain();
+                let report = LiveReport { drain, error_bound, is_settled, settlement };
                 (residual_norm, self.changes.take(live.solution()), Some(report))
             }
             Solver::Moving => unreachable!("{MOVING}"),

@@ -29,6 +29,8 @@ pub struct LiveSolve {
     drain: Drain,
     /// Why nothing settles the system as it stands.
     stop: Option<LiveStop>,
+    /// A flight has landed that was not told of: `x` has moved.
+    has_landed: bool,
     /// What was planned of the set-up that is out, where an engine waits for it, and changes accepted until then.
     out: Option<(Option<Plan>, u64)>,
 }
@@ -98,6 +100,7 @@ impl LiveSolve {
             x,
             drain: Drain::default(),
             stop: None,
+            has_landed: false,
             out: None,
         })
     }
@@ -123,6 +126,11 @@ impl LiveSolve {
     /// What is known of the error of `x`, also while changes wait.
     pub fn error_bound(&mut self) -> StatedBound {
         self.engine.error_bound()
+    }
+
+    /// Whether a flight has landed since the last call.
+    pub fn take_landed(&mut self) -> bool {
+        std::mem::take(&mut self.has_landed)
     }
 
     /// What happened since the last call.
@@ -242,7 +250,9 @@ impl LiveSolve {
             self.out = Some((Some(plan), self.engine.version()));
             return Worked::Detached(Box::new(job));
         }
+        let landings = self.engine.landings();
         let done = self.engine.work(plan.engine, plan.entries_max.min(SLICE_ENTRIES));
+        self.has_landed |= self.engine.landings() > landings;
         let took = stopwatch.lap(done.work);
         self.governor.learn(&plan, &done, took);
         if !was_settled {
@@ -281,7 +291,9 @@ impl LiveSolve {
                 return Worked::Prepared { preparation, took };
             }
         };
+        let landings = self.engine.landings();
         let done = self.engine.take_over(*made);
+        self.has_landed |= self.engine.landings() > landings;
         match done.end {
             LiveEnd::Prepared(ref preparation) => {
                 plan.iter().for_each(|plan| self.governor.learn(plan, &done, took));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::actors::messages::{CostVerdict, EntriesState};
 use crate::actors::solve::live::{Accepted, Drain};
 use crate::solver::change_tracker::Changes;
-use crate::solver::live::{LiveStop, StatedBound};
+use crate::solver::live::{LiveStop, Settlement, StatedBound};
 use crate::solver::options::{MethodName, PreconditionerName};
 use crate::solver::outcome::{MethodSwitch, Outcome};
 
@@ -56,6 +56,8 @@ pub struct LiveReport {
     pub drain: Drain,
     pub error_bound: StatedBound,
     pub is_settled: bool,
+    /// The latest version that the state is known to solve.
+    pub settlement: Option<Settlement>,
 }
 
 /// What a quantum did.

@@ -399,6 +399,7 @@ mod tests {
             version: at,
             relative_residual,
             converged: relative_residual <= 1e-8,
+            settled_version: (relative_residual <= 1e-8).then_some(at),
             bound: BoundKind::Proven,
             relative_bound: Some(1e3 * relative_residual),
             engine,

@@ -10,7 +10,7 @@ use crate::actors::frame_channel::FrameReceiver;
 use crate::actors::messages::{CostVerdict, CostsUnavailable, SourcedDelta};
 use crate::actors::node::{NewSession, Node, NodeError};
 use crate::cli::text::seconds;
-use crate::ids::{NodeId, SessionId};
+use crate::ids::{NodeId, SessionId, SystemVersion};
 use crate::protocol::frame::{FrameBody, IterationUpdate};
 use crate::protocol::stream_options::StreamOptions;
 use crate::runtime::clock::{Clock, Moment};
@@ -57,6 +57,8 @@ pub struct State {
     pub version: u64,
     pub relative_residual: f64,
     pub converged: bool,
+    /// The latest version that it is known to solve.
+    pub settled_version: Option<u64>,
     pub bound: BoundKind,
     /// Of `x`, against its largest entry.
     pub relative_bound: Option<f64>,
@@ -104,13 +106,14 @@ impl Told {
         self.bursts.iter().map(|burst| burst.of_b + burst.of_a).sum()
     }
 
-    /// How long each burst took from being sent to the first converged state that holds it, ascending.
+    /// How long each burst took from being sent to the first state that is converged for a version that
+    /// holds it, ascending.
     pub fn staleness(&self) -> Vec<Duration> {
-        let mut converged = self.states.iter().filter(|state| state.converged).peekable();
+        let mut states = self.states.iter().peekable();
         let mut stale = vec![];
         for burst in &self.bursts {
-            while converged.next_if(|state| state.version < burst.version).is_some() {}
-            stale.extend(converged.peek().map(|state| state.at.saturating_sub(burst.at)));
+            while states.next_if(|state| state.settled_version < Some(burst.version)).is_some() {}
+            stale.extend(states.peek().map(|state| state.at.saturating_sub(burst.at)));
         }
         stale.sort_unstable();
         stale
@@ -281,7 +284,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// Listens until a state of `version` is said to have converged.
+    /// Listens until convergence is signalled for `version`.
     async fn until_settled(&mut self, version: u64) -> Result<(), StormError> {
         let mut is_settled = false;
         while !is_settled {
@@ -297,7 +300,8 @@ impl Listener {
                         self.set_ups.push((at, prepared.description.clone()));
                     }
                     FrameBody::ConvergenceSignal(signal) => {
-                        is_settled |= signal.converged && reached >= version;
+                        let settled = signal.settled_version.filter(|_| signal.converged);
+                        is_settled |= settled >= Some(SystemVersion(version));
                     }
                     FrameBody::End(_) => return Err(StormError::Ended),
                     FrameBody::SessionOpened(_)
@@ -321,6 +325,7 @@ fn state(version: u64, update: &IterationUpdate) -> State {
         version,
         relative_residual: update.relative_residual,
         converged: live.is_some_and(|live| live.converged),
+        settled_version: live.and_then(|live| live.settled).map(|settled| settled.version.0),
         bound: live.map_or(BoundKind::None, |live| live.error_bound.kind),
         relative_bound: live.and_then(|live| live.error_bound.relative),
         engine: live.and_then(|live| live.engine).map(|engine| engine.name),
@@ -357,6 +362,7 @@ mod tests {
         let told = actix::System::new().block_on(run(system, &storm)).unwrap();
         assert_eq!(told.changes(), planned(&storm));
         let last = told.states.last().unwrap();
+        assert_eq!(last.settled_version, Some(planned(&storm)));
         assert!(last.converged && last.version == planned(&storm));
         assert!(last.relative_residual <= told.tolerance && last.bound == BoundKind::Proven);
         assert_eq!(told.staleness().len(), told.bursts.len());

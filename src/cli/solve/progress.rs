@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::solve::drive::Watcher;
-use crate::policy::convergence::Convergence;
+use crate::policy::convergence::{Convergence, Measured};
 use crate::runtime::clock::{Clock, Moment};
 use crate::solver::engine::Engine;
 use crate::solver::outcome::{MethodSwitch, Preparation, Progress};
@@ -54,7 +54,7 @@ impl ProgressDisplay {
         let residual_norm = engine.true_residual_norm();
         let threshold = engine.residual_threshold();
         let mut convergence = Convergence::new(threshold);
-        convergence.observe(0, residual_norm);
+        convergence.observe(Measured::of(0, residual_norm));
         let bar = match std::io::stderr().is_terminal() {
             true => ProgressBar::with_draw_target(Some(TICKS), ProgressDrawTarget::stderr()),
             false => ProgressBar::hidden(),
@@ -89,7 +89,8 @@ impl Watcher for ProgressDisplay {
             return;
         }
         self.drawn = now;
-        let rate = self.convergence.observe(progress.iteration, progress.residual_norm).rate;
+        let rate =
+            self.convergence.observe(Measured::of(progress.iteration, progress.residual_norm)).rate;
         let rate = rate.map_or(String::new(), |rate| format!(", ×{rate:.3}"));
         let relative = progress.residual_norm / self.relative_to;
         self.bar.set_position((self.decades.share(progress.residual_norm) * TICKS as f64) as u64);

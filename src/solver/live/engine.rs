@@ -4,6 +4,7 @@
 
 mod background;
 mod coercive;
+mod departure;
 mod estimate;
 mod flight;
 mod inquiry;
@@ -26,6 +27,7 @@ use crate::solver::analysis::Analysis;
 use crate::solver::engine::{Engine, Selection};
 use crate::solver::live::delta::{CostDelta, DeltaFault, EditFault};
 use crate::solver::live::engine::estimate::NormEstimate;
+use crate::solver::live::engine::flight::Landing;
 use crate::solver::live::engine::iteration::{Aim, Iteration};
 use crate::solver::live::engine::path::Path;
 use crate::solver::live::engine::proof::Proof;
@@ -40,7 +42,7 @@ use crate::solver::proof::SearchLimits;
 pub use inquiry::{LiveInquiry, PUSH_ENTRIES_MAX};
 pub use report::{
     BoundKind, EngineName, LiveEnd, LiveRefusal, LiveStop, LiveWork, Offer, RelaxationFailure,
-    StatedBound,
+    Settlement, StatedBound,
 };
 pub use set_up::{SetUp, SetUpJob};
 
@@ -81,6 +83,11 @@ pub struct LiveEngine {
     version: u64,
     /// At least `‖b − A x‖₂`; infinite where nothing is known.
     norm_at_most: f64,
+    /// A version before the present one that `x` is known to solve: `x` has not moved since that was
+    /// found out.
+    solved: Option<Settlement>,
+    /// Flights whose `x` was taken over.
+    landings: u64,
     /// Relaxation ran into its limits, and is not offered before the next change.
     relaxation_failed: bool,
     /// The method asked for was taken because `A` was proven to be an H-matrix.
@@ -143,6 +150,8 @@ impl LiveEngine {
             iteration,
             path,
             version: 0,
+            solved: None,
+            landings: 0,
             relaxation_failed: false,
             relies_on_dominance,
             out: None,
@@ -158,7 +167,9 @@ impl LiveEngine {
     /// # Errors
     /// What is wrong with the edits; nothing has changed then.
     pub fn apply(&mut self, delta: &CostDelta) -> Result<Applied, Vec<DeltaFault>> {
+        let solved = self.settlement();
         let applied = self.live.apply(delta)?;
+        self.solved = solved;
         self.version += 1;
         for change in &applied.rhs {
             self.tolerance.rhs_changed(change.old, change.new);
@@ -199,10 +210,40 @@ impl LiveEngine {
             || (self.live.is_settled() && self.tolerance.is_met_by_rows(self.live.drift()))
     }
 
+    /// The latest version of the system that `x` is known to solve, the present one where it is
+    /// [settled](Self::is_settled). None where an engine has moved `x` since without settling. O(1).
+    pub fn settlement(&self) -> Option<Settlement> {
+        if !self.is_settled() {
+            return self.solved;
+        }
+        let by_rows = match self.live.is_settled() {
+            true => self.tolerance.rows_norm(self.live.drift()),
+            false => f64::INFINITY,
+        };
+        Some(Settlement {
+            version: self.version,
+            residual_norm: self.norm_at_most.min(by_rows),
+            residual_threshold: self.tolerance.threshold(),
+        })
+    }
+
+    /// Counts flights whose `x` was taken over: see [`EngineName::Iteration`].
+    pub fn landings(&self) -> u64 {
+        self.landings
+    }
+
+    fn landed(&mut self, landing: &Landing) {
+        self.norm_at_most = landing.norm;
+        if landing.is_better {
+            self.solved = landing.settles;
+            self.landings += 1;
+        }
+    }
+
     fn aim(&self) -> Aim {
         let threshold = self.tolerance.certain_threshold();
         let part = if self.proof.holds() { TARGET_BESIDE_RELAXATION } else { TARGET };
-        Aim { threshold, target: part * threshold }
+        Aim { threshold, target: part * threshold, version: self.version }
     }
 
     /// Lets an engine work on about `entries_max` matrix entries, at least one step and never more than
@@ -235,7 +276,12 @@ impl LiveEngine {
         self.iteration.abandon();
         let threshold = self.tolerance.certain_threshold();
         let was_ready = path.is_ready();
+        let measurements = self.live.measurements();
         let done = path.work(&mut self.live, threshold, entries_max, &self.unwanted);
+        if self.live.measurements() != measurements {
+            // Every `x` that a path tries is measured.
+            self.solved = None;
+        }
         if path.is_ready() && !was_ready {
             // Two factors of one matrix would be one too many.
             self.iteration.release_factor();
@@ -254,6 +300,7 @@ impl LiveEngine {
         };
         self.iteration.abandon();
         self.norm_at_most = f64::INFINITY;
+        self.solved = None;
         let (done, norm) = relaxation::work(&mut self.live, &licence, &self.tolerance, entries_max);
         self.relaxation_failed = matches!(done.end, LiveEnd::Failed(_));
         if done.end == LiveEnd::Settled {
@@ -276,7 +323,10 @@ impl LiveEngine {
             return (LiveWork { work: Work::default(), end }, None);
         }
         let aim = self.aim();
-        self.iteration.work(&mut self.live, &mut self.standing, aim, entries_max)
+        let (done, landing) =
+            self.iteration.work(&mut self.live, &mut self.standing, aim, entries_max);
+        landing.iter().for_each(|landing| self.landed(landing));
+        (done, landing.map(|landing| landing.norm))
     }
 
     /// Whether the method that was asked for may have lost what it relies on.
@@ -302,6 +352,7 @@ impl LiveEngine {
             self.iteration.abandon();
             self.live.write_x(&vec![0.0; self.live.order()]);
             self.norm_at_most = 0.0;
+            self.solved = None;
         }
         true
     }

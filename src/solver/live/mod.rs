@@ -18,7 +18,7 @@ pub use delta::{
 };
 pub use engine::{
     BoundKind, EngineName, LiveEnd, LiveEngine, LiveInquiry, LiveRefusal, LiveStop, LiveWork,
-    Offer, PUSH_ENTRIES_MAX, RelaxationFailure, SetUp, SetUpJob, StatedBound,
+    Offer, PUSH_ENTRIES_MAX, RelaxationFailure, SetUp, SetUpJob, Settlement, StatedBound,
 };
 pub use licence::{Ground, Licence, RelaxationRefusal};
 pub use matrix::{ENTRIES_MAX, LiveMatrix};

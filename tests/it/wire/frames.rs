@@ -5,8 +5,8 @@ use std::sync::Arc;
 use weir::ids::{FrameSequence, SessionId, SystemVersion};
 use weir::protocol::frame::{
     ConvergenceSignal, CostsAccepted, End, EndReason, EngineUpdate, Frame, FrameBody, Heartbeat,
-    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened, Solution,
-    StreamError, Warning, XPartial,
+    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
+    SettledVersion, Solution, StreamError, Warning, XPartial,
 };
 use weir::protocol::frame_text::{FrameText, StreamFormat};
 use weir::protocol::ndjson;
@@ -73,7 +73,8 @@ fn live_update() -> FrameBody {
     let FrameBody::IterationUpdate(update) = update(1) else { unreachable!() };
     FrameBody::IterationUpdate(IterationUpdate {
         live: Some(LiveUpdate {
-            converged: true,
+            converged: false,
+            settled: Some(SettledVersion { version: SystemVersion(41), residual_norm: 2.5e-9 }),
             engine: Some(EngineUpdate {
                 name: EngineName::Relaxation,
                 predicted_ms: 0.1,
@@ -123,6 +124,7 @@ fn bodies() -> Vec<FrameBody> {
             residual_norm: 5.2e-9,
             iterations_below_threshold: 12,
             converged: true,
+            settled_version: Some(SystemVersion(41)),
             skipped: 0,
         }),
         FrameBody::Solution(Solution {

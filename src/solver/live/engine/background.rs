@@ -128,8 +128,8 @@ impl LiveEngine {
             }
             Parts::Method(parts) => {
                 let aim = self.aim();
-                let (done, norm) = self.iteration.take_over(&mut self.live, aim, parts);
-                self.norm_at_most = norm.unwrap_or(self.norm_at_most);
+                let (done, landing) = self.iteration.take_over(&mut self.live, aim, parts);
+                landing.iter().for_each(|landing| self.landed(landing));
                 done
             }
         }

@@ -3,7 +3,10 @@
 //! is for the next flight.
 
 use crate::solver::iterate::{Iterate, Problem};
-use crate::solver::live::state::LiveSystem;
+use crate::solver::live::engine::departure::Departure;
+use crate::solver::live::engine::iteration::Aim;
+use crate::solver::live::engine::report::Settlement;
+use crate::solver::live::state::{EntryChange, LiveSystem};
 use crate::solver::method::Method;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{StopReason, Work};
@@ -12,13 +15,14 @@ use crate::solver::watch::{Outlook, Watch};
 /// Iterations between two measurements on the way.
 const MEASURE_INTERVAL: u64 = 50;
 
-/// A method on its way. 24 bytes a row.
+/// A method on its way. 24 bytes a row, and what [`Departure`] keeps of changes of `A`.
 #[derive(Debug)]
 pub(super) struct Flight {
     course: Course,
-    /// `b` as it was at departure.
-    rhs: Vec<f64>,
+    departure: Departure,
     norm_at_departure: f64,
+    /// The residual norm that was aimed at when it departed.
+    target: f64,
     has_changed: bool,
 }
 
@@ -44,11 +48,23 @@ pub(super) struct Landing {
     pub has_changed: bool,
     /// Whether the flight's `x` was taken over.
     pub is_better: bool,
+    /// That the `x` taken over solves the system of the departure, where that is certain.
+    pub settles: Option<Settlement>,
+}
+
+impl Landing {
+    /// This landing after an earlier one of the same call: an `x` that is not taken over leaves the other.
+    pub fn after(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier) if !self.is_better => Self { norm: self.norm, ..earlier },
+            Some(_) | None => self,
+        }
+    }
 }
 
 impl Flight {
     /// From `(x, r)` as kept. O(n).
-    pub fn depart(live: &LiveSystem, method: MethodName, patience: u64) -> Self {
+    pub fn depart(live: &LiveSystem, aim: Aim, method: MethodName, patience: u64) -> Self {
         let (x, r) = (live.copy_x(), live.copy_residual());
         let norm = crate::solver::kernel::norm2(&r);
         // Kept residuals are true up to the rounding that their keeper accounts for.
@@ -56,14 +72,25 @@ impl Flight {
         let watch = Watch::new(method, patience, 0, norm);
         Self {
             course: Course { iterate, watch, iterations: 0 },
-            rhs: live.rhs().to_vec(),
+            departure: Departure::of(live, aim.version, aim.threshold),
             norm_at_departure: norm,
+            target: aim.target,
             has_changed: false,
         }
     }
 
     pub fn note_change(&mut self) {
         self.has_changed = true;
+    }
+
+    pub fn entry_changed(&mut self, change: &EntryChange) {
+        self.departure.entry_changed(change);
+    }
+
+    /// The residual norm at which it lands: small enough for the version of its departure, and for the
+    /// present one where less has changed than that.
+    pub fn target(&self, aim: Aim) -> f64 {
+        self.target.min(aim.target)
     }
 
     /// `‖r‖₂` as tracked.
@@ -77,11 +104,12 @@ impl Flight {
     }
 
     pub fn parts(&mut self) -> (&[f64], &mut Course) {
-        (&self.rhs, &mut self.course)
+        (self.departure.rhs(), &mut self.course)
     }
 
     /// Hands `x` over if its residual, measured against the system as it is now, is smaller than that
-    /// of the `x` that is kept. One product, two if it is not.
+    /// of the `x` that is kept. One product, two if it is not; one pass over `A` more where the system
+    /// has changed and `x` solves that of the departure.
     pub fn land(self, live: &mut LiveSystem) -> Landing {
         let norm_before = live.residual_norm();
         let Course { iterate, iterations, .. } = self.course;
@@ -93,6 +121,7 @@ impl Flight {
             iterations,
             has_changed: self.has_changed,
             is_better: false,
+            settles: None,
         };
         let kept = live.copy_x();
         if live.replace_x(&iterate.x).is_err() {
@@ -103,13 +132,15 @@ impl Flight {
         if !landing.is_better {
             live.write_x(&kept);
             landing.norm = live.residual_norm();
+        } else if self.has_changed {
+            landing.settles = self.departure.settled_by(live);
         }
         landing
     }
 
     pub fn memory_bytes(&self) -> u64 {
         let Iterate { x, r, .. } = &self.course.iterate;
-        8 * (x.len() + r.len() + self.rhs.len()) as u64
+        8 * (x.len() + r.len()) as u64 + self.departure.memory_bytes()
     }
 }
 

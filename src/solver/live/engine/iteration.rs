@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use crate::solver::analysis::Analysis;
 use crate::solver::engine::{Handover, Selection};
 use crate::solver::iterate::{Advance, Problem};
-use crate::solver::live::engine::flight::Flight;
+use crate::solver::live::engine::flight::{Flight, Landing};
 use crate::solver::live::engine::report::{LiveEnd, LiveStop, LiveWork};
 use crate::solver::live::engine::standing::{Class, Standing};
 use crate::solver::live::engine::wear::Wear;
@@ -32,6 +32,8 @@ pub(super) struct Aim {
     pub threshold: f64,
     /// Below the threshold, so that few rows stay above theirs and small changes need no work.
     pub target: f64,
+    /// The version of the system that it is for.
+    pub version: u64,
 }
 
 /// The method in force, and what stands ready behind it.
@@ -174,6 +176,7 @@ impl Iteration {
     pub fn entry_changed(&mut self, change: &EntryChange) {
         self.changed_since_analysis += 1;
         self.wear.entry_changed(change);
+        self.flight.iter_mut().for_each(|flight| flight.entry_changed(change));
         if change.is_new && !self.method.is_set_up() {
             // What was ordered so far is of another pattern.
             self.method = Method::of(&self.candidate, &self.options);
@@ -281,20 +284,20 @@ impl Iteration {
         self.method.memory_bytes() + self.renewal.memory_bytes() + flight
     }
 
-    /// Iterates until settled, or until `entries_max` is used up. `live` keeps its state until a flight
-    /// lands on a better one.
+    /// Iterates until settled, until a flight lands that changes have left behind, or until `entries_max`
+    /// is used up. `live` keeps its state until a flight lands on a better one.
     pub fn work(
         &mut self,
         live: &mut LiveSystem,
         standing: &mut Standing,
         aim: Aim,
         entries_max: u64,
-    ) -> (LiveWork, Option<f64>) {
+    ) -> (LiveWork, Option<Landing>) {
         let mut work = Work::default();
         let mut landed = None;
         if self.is_worn_on_the_way(live, aim) {
             let landing = self.land(live, aim, &mut work);
-            landed = Some(landing.norm);
+            landed = Some(landing);
             if self.renewal.is_begun() {
                 let (done, _) = self.go_on_renewing(live, aim);
                 return (LiveWork { work: done.work + work, ..done }, landed);
@@ -367,7 +370,7 @@ impl Iteration {
         }
         self.method.restart();
         let patience = self.method.patience(live.order());
-        self.flight = Some(Flight::depart(live, self.candidate.method, patience));
+        self.flight = Some(Flight::depart(live, aim, self.candidate.method, patience));
         work.nonzeros += 2 * live.order() as u64;
         None
     }
@@ -421,10 +424,11 @@ impl Iteration {
         live: &mut LiveSystem,
         aim: Aim,
         work: &mut Work,
-        landed: &mut Option<f64>,
+        landed: &mut Option<Landing>,
     ) -> Option<LiveEnd> {
         let flight = self.flight.as_mut().expect("departed before");
-        if flight.norm() <= aim.target {
+        let target = flight.target(aim);
+        if flight.norm() <= target {
             return self.arrive(live, aim, work, landed);
         }
         if self.iterations_since >= self.options.iterations_max {
@@ -435,7 +439,7 @@ impl Iteration {
         }
         let limits = (&self.options, &self.unwanted);
         let (rhs, course) = flight.parts();
-        let problem = problem(live, rhs, aim.target, limits, self.iteration);
+        let problem = problem(live, rhs, target, limits, self.iteration);
         let was_set_up = self.method.is_set_up();
         match self.method.step(&problem, &mut course.iterate) {
             Advance::Prepared(preparation) => {

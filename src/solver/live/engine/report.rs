@@ -129,6 +129,17 @@ pub enum LiveRefusal {
     TooManyEntries(#[from] EditFault),
 }
 
+/// A version of the system that `x` is known to solve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settlement {
+    /// [`LiveEngine::version`](super::LiveEngine::version) at that time.
+    pub version: u64,
+    /// At least `‖b − A x‖₂` of that version; where it is not the present one, rounding is included.
+    pub residual_norm: f64,
+    /// `tolerance · ‖b‖₂` of that version, up to what its own rounding may come to.
+    pub residual_threshold: f64,
+}
+
 /// How much a bound is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BoundKind {

@@ -17,19 +17,19 @@ impl Iteration {
         live: &mut LiveSystem,
         aim: Aim,
         work: &mut Work,
-        landed: &mut Option<f64>,
+        landed: &mut Option<Landing>,
     ) -> Option<LiveEnd> {
         let landing = self.land(live, aim, work);
-        *landed = Some(landing.norm);
+        *landed = Some(landing.after(*landed));
         if landing.norm <= aim.threshold {
             self.wear.arrived(&landing);
             self.iterations_since = 0;
             return Some(LiveEnd::Settled);
         }
         if landing.has_changed {
-            // What came on the way is left: the next flight takes it up.
+            // What came on the way is left: the next flight takes it up, when this one has been told of.
             self.wear.arrived(&landing);
-            return None;
+            return landing.is_better.then_some(LiveEnd::Paused);
         }
         let reason = StopReason::Stagnated {
             method: self.candidate.method,
@@ -53,7 +53,7 @@ impl Iteration {
         self.method.restart();
         let landing = flight.land(live);
         *work += product;
-        if !landing.is_better {
+        if !landing.is_better || landing.settles.is_some() {
             *work += product;
         }
         landing
@@ -65,11 +65,11 @@ impl Iteration {
         live: &mut LiveSystem,
         aim: Aim,
         work: &mut Work,
-        landed: &mut Option<f64>,
+        landed: &mut Option<Landing>,
         reason: StopReason,
     ) -> Option<LiveEnd> {
         let landing = self.land(live, aim, work);
-        *landed = Some(landing.norm);
+        *landed = Some(landing.after(*landed));
         if landing.norm <= aim.threshold {
             self.iterations_since = 0;
             return Some(LiveEnd::Settled);

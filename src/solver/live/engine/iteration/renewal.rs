@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Aim, Iteration, problem};
 use crate::solver::iterate::{Advance, Iterate, Problem};
+use crate::solver::live::engine::flight::Landing;
 use crate::solver::live::engine::report::{LiveEnd, LiveStop, LiveWork};
 use crate::solver::live::engine::set_up::Snapshot;
 use crate::solver::live::engine::standing::Standing;
@@ -183,7 +184,7 @@ impl Iteration {
         &mut self,
         live: &mut LiveSystem,
         aim: Aim,
-    ) -> (LiveWork, Option<f64>) {
+    ) -> (LiveWork, Option<Landing>) {
         let task = self.detach(live, 0);
         let unwanted = Arc::clone(&self.unwanted);
         self.take_over(live, aim, task.run(&unwanted))
@@ -198,14 +199,14 @@ impl Iteration {
         }
     }
 
-    /// Takes over what was set up in the background; returns the residual norm where `x` moved: a flight
-    /// of the method before lands.
+    /// Takes over what was set up in the background; a flight of the method before
+    /// lands.
     pub fn take_over(
         &mut self,
         live: &mut LiveSystem,
         aim: Aim,
         parts: MethodParts,
-    ) -> (LiveWork, Option<f64>) {
+    ) -> (LiveWork, Option<Landing>) {
         let MethodParts { method, snapshot, outcome, generation } = parts;
         self.renewal = Renewal::None;
         if generation != self.generation {
@@ -227,7 +228,7 @@ impl Iteration {
         self.method = *method;
         self.wear.rebuilt_in_background();
         let done = LiveWork { work, end: LiveEnd::Prepared(preparation) };
-        (done, landing.map(|landing| landing.norm))
+        (done, landing)
     }
 
     /// A set-up that will not come home. What is in force goes on; where nothing is, the method counts as
@@ -252,7 +253,7 @@ impl Iteration {
         live: &mut LiveSystem,
         aim: Aim,
         objection: Objection,
-    ) -> (LiveWork, Option<f64>) {
+    ) -> (LiveWork, Option<Landing>) {
         let work = Work::default();
         if self.method.is_set_up() {
             self.wear.put_off();

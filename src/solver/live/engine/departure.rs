@@ -1,0 +1,106 @@
+//! The system as it was when a flight departed: what an `x` that is found later leaves of it, by the
+//! residual of the present system and what has changed since.
+
+use std::collections::BTreeMap;
+
+use crate::solver::kernel;
+use crate::solver::live::engine::report::Settlement;
+use crate::solver::live::state::{EntryChange, LiveSystem};
+
+/// Changed entries of `A` that are remembered, if the system has fewer rows.
+const ENTRIES_KEPT: usize = 1_024;
+
+/// More than what rounding of a norm costs.
+const UP: f64 = 1.0 + 1e-9;
+
+/// Bytes of a remembered entry in its map.
+const ENTRY_BYTES: usize = 48;
+
+/// A version of the system: `b` whole, and of `A` the entries that have changed since.
+#[derive(Debug)]
+pub(super) struct Departure {
+    version: u64,
+    rhs: Vec<f64>,
+    /// The residual norm that is certain to meet the tolerance of this version.
+    threshold: f64,
+    /// What was held at each place of `A` that has changed since; none after more places than are
+    /// remembered.
+    entries: Option<BTreeMap<(u32, u32), f64>>,
+    entries_max: usize,
+}
+
+impl Departure {
+    /// From the present system. O(n).
+    pub fn of(live: &LiveSystem, version: u64, threshold: f64) -> Self {
+        let entries_max = live.order().max(ENTRIES_KEPT);
+        let rhs = live.rhs().to_vec();
+        Self { version, rhs, threshold, entries: Some(BTreeMap::new()), entries_max }
+    }
+
+    /// `b`.
+    pub fn rhs(&self) -> &[f64] {
+        &self.rhs
+    }
+
+    /// Follows one change of `A`. O(log of those remembered).
+    pub fn entry_changed(&mut self, change: &EntryChange) {
+        let Some(entries) = &mut self.entries else { return };
+        entries.entry((change.row as u32, change.col as u32)).or_insert(change.old);
+        if entries.len() > self.entries_max {
+            self.entries = None;
+        }
+    }
+
+    /// Whether the `x` that is kept is certain to meet the tolerance of this version. `live` has been
+    /// measured with it just now. One pass over the changed entries and the rows, and one over `A`
+    /// unless the answer is no before.
+    ///
+    /// With `b₀`, `A₀` of this version, `b₀ − A₀ x = r + (b₀ − b) + (A − A₀) x`; what rounding can have
+    /// done to `r` and to these sums is added to the norm.
+    pub fn settled_by(&self, live: &LiveSystem) -> Option<Settlement> {
+        let (residual, rounding) = self.residual(live)?;
+        let norm = kernel::norm2(&residual);
+        if !self.is_met_by(norm + rounding) {
+            return None;
+        }
+        let slack =
+            kernel::chunk_sum(live.order(), |row| live.measurement_slack(row).powi(2)).sqrt();
+        let residual_norm = norm + rounding + (slack + live.drift() * (live.order() as f64).sqrt());
+        self.is_met_by(residual_norm).then_some(Settlement {
+            version: self.version,
+            residual_norm: residual_norm * UP,
+            residual_threshold: self.threshold,
+        })
+    }
+
+    fn is_met_by(&self, norm: f64) -> bool {
+        norm * UP <= self.threshold
+    }
+
+    /// `b₀ − A₀ x` of the `x` that is kept, and at least what rounding of the differences can have moved
+    /// it by. None where entries have been forgotten.
+    fn residual(&self, live: &LiveSystem) -> Option<(Vec<f64>, f64)> {
+        let entries = self.entries.as_ref()?;
+        let mut residual = live.copy_residual();
+        let mut parts = 0.0;
+        for ((r, before), now) in residual.iter_mut().zip(&self.rhs).zip(live.rhs()) {
+            let change = before - now;
+            if change != 0.0 {
+                *r += change;
+                parts += change.abs() + r.abs();
+            }
+        }
+        for (&(row, col), before) in entries {
+            let (row, col) = (row as usize, col as usize);
+            let term = (live.matrix().value(row, col) - before) * live.x(col);
+            residual[row] += term;
+            parts += 2.0 * term.abs() + residual[row].abs() + f64::MIN_POSITIVE;
+        }
+        Some((residual, f64::EPSILON * parts + f64::MIN_POSITIVE))
+    }
+
+    pub fn memory_bytes(&self) -> u64 {
+        let entries = self.entries.as_ref().map_or(0, BTreeMap::len);
+        (8 * self.rhs.len() + ENTRY_BYTES * entries) as u64
+    }
+}
