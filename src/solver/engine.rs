@@ -402,5 +402,5 @@ fn problem<'a>(
         None => (system.rows(), system.rhs()),
         Some(scaled) => (Rows { values: &scaled.values, ..system.rows() }, scaled.rhs.as_slice()),
     };
-    Problem { rows, rhs, threshold, iteration, memory_bytes_max, unwanted }
+    Problem { rows, corrections: &[], rhs, threshold, iteration, memory_bytes_max, unwanted }
 }

@@ -13,6 +13,9 @@ use crate::solver::system::Rows;
 #[derive(Clone, Copy)]
 pub(crate) struct Problem<'a> {
     pub rows: Rows<'a>,
+    /// Where `A` is not what `rows` hold; each place once. What is set up for `A`, and sweeps over rows, go
+    /// by `rows` alone.
+    pub corrections: &'a [Correction],
     pub rhs: &'a [f64],
     /// Residual norm at or below which the solve is done.
     pub threshold: f64,
@@ -24,7 +27,64 @@ pub(crate) struct Problem<'a> {
     pub unwanted: &'a Arc<AtomicBool>,
 }
 
+/// `A[row, col]` is what the rows hold and this difference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Correction {
+    pub row: u32,
+    pub col: u32,
+    pub difference: f64,
+}
+
+impl Correction {
+    /// What it adds to an entry of `A x`: which, and how much.
+    fn of_product(&self, x: &[f64]) -> (usize, f64) {
+        (self.row as usize, self.difference * x[self.col as usize])
+    }
+}
+
 impl Problem<'_> {
+    /// `y = A x`.
+    pub fn product(&self, x: &[f64], y: &mut [f64]) {
+        self.rows.product(x, y);
+        for (row, term) in self.corrections.iter().map(|correction| correction.of_product(x)) {
+            y[row] += term;
+        }
+    }
+
+    /// `y = A x`; returns `w · y`. One pass over `A`.
+    pub fn product_dot(&self, x: &[f64], w: &[f64], y: &mut [f64]) -> f64 {
+        let mut dot = self.rows.product_dot(x, w, y);
+        for (row, term) in self.corrections.iter().map(|correction| correction.of_product(x)) {
+            y[row] += term;
+            dot += w[row] * term;
+        }
+        dot
+    }
+
+    /// `y = A x`; returns `w · y` and `y · y`. One pass over `A`.
+    pub fn product_two_dots(&self, x: &[f64], w: &[f64], y: &mut [f64]) -> [f64; 2] {
+        let [mut dot, mut square] = self.rows.product_two_dots(x, w, y);
+        for (row, term) in self.corrections.iter().map(|correction| correction.of_product(x)) {
+            let before = y[row];
+            y[row] += term;
+            dot += w[row] * term;
+            square += term * (before + y[row]);
+        }
+        [dot, square]
+    }
+
+    /// `r = b − A x`; returns `‖r‖₂`. One pass over `A`.
+    pub fn residual(&self, x: &[f64], r: &mut [f64]) -> f64 {
+        let norm = self.rows.residual(x, self.rhs, r);
+        if self.corrections.is_empty() {
+            return norm;
+        }
+        for (row, term) in self.corrections.iter().map(|correction| correction.of_product(x)) {
+            r[row] -= term;
+        }
+        kernel::norm2(r)
+    }
+
     /// n.
     pub fn order(&self) -> usize {
         self.rhs.len()
@@ -57,7 +117,7 @@ pub(crate) struct Iterate {
 impl Iterate {
     /// Measures `r = b − A x`. One product.
     pub fn measure(&mut self, problem: &Problem) {
-        self.norm = problem.rows.residual(&self.x, problem.rhs, &mut self.r);
+        self.norm = problem.residual(&self.x, &mut self.r);
         self.is_true = true;
     }
 

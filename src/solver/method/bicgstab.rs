@@ -124,7 +124,7 @@ impl Bicgstab {
                 &self.p_hat
             }
         };
-        let alpha = rho / problem.rows.product_dot(p_hat, &self.shadow, &mut self.v);
+        let alpha = rho / problem.product_dot(p_hat, &self.shadow, &mut self.v);
         if !alpha.is_finite() {
             return self.start_again("r̂ · A M⁻¹ p");
         }
@@ -150,7 +150,7 @@ impl Bicgstab {
         };
         let mut omega = 0.0;
         if half_norm > problem.threshold {
-            let [s_t, t_t] = problem.rows.product_two_dots(s_hat, &iterate.r, &mut self.t);
+            let [s_t, t_t] = problem.product_two_dots(s_hat, &iterate.r, &mut self.t);
             omega = s_t / t_t;
         }
         if omega == 0.0 || !omega.is_finite() {

@@ -89,7 +89,7 @@ impl Cg {
         iterate: &mut Iterate,
     ) -> Option<StopReason> {
         let rho = self.next_direction(preconditioner, iterate);
-        let curvature = problem.rows.product_dot(&self.p, &self.p, &mut self.q);
+        let curvature = problem.product_dot(&self.p, &self.p, &mut self.q);
         let (method, iteration) = (MethodName::Cg, problem.iteration);
         if curvature <= 0.0 {
             let evidence = format!("pᵀ A p = {curvature:.3e}");

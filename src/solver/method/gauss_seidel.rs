@@ -169,6 +169,7 @@ mod tests {
         let system = gallery::diagonally_dominant(300, 1_500, 5).unwrap();
         let rows = system.rows();
         let problem = Problem {
+            corrections: &[],
             rows,
             rhs: system.rhs(),
             threshold: 0.0,

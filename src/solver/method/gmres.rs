@@ -157,7 +157,7 @@ impl Gmres {
         }
         let (known, fresh) = self.basis.split_at_mut(column + 1);
         let w = &mut fresh[0];
-        problem.rows.product(correction, w);
+        problem.product(correction, w);
         let mut projections = vec![0.0; column + 1];
         let [before, mut after] = orthogonalise(known, w, &mut projections);
         if after < CANCELLATION * before {
@@ -342,6 +342,7 @@ mod tests {
     /// The largest departure of `VᵀV` from the identity after `steps`.
     fn departure(system: &LinearSystem, steps: usize) -> f64 {
         let problem = Problem {
+            corrections: &[],
             rows: system.rows(),
             rhs: system.rhs(),
             threshold: 0.0,

@@ -58,6 +58,7 @@ mod tests {
         let mut pace = Pace::within(flops_max);
         (0..200).find(|&iteration| {
             let problem = Problem {
+                corrections: &[],
                 rows: system.rows(),
                 rhs: system.rhs(),
                 threshold: 1e-8,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::solver::iterate::Correction;
 use crate::solver::kernel;
 use crate::solver::live::engine::report::Settlement;
 use crate::solver::live::state::{EntryChange, LiveSystem};
@@ -13,8 +14,8 @@ const ENTRIES_KEPT: usize = 1_024;
 /// More than what rounding of a norm costs.
 const UP: f64 = 1.0 + 1e-9;
 
-/// Bytes of a remembered entry in its map.
-const ENTRY_BYTES: usize = 48;
+/// Bytes of a remembered entry, in its map and as a correction.
+const ENTRY_BYTES: usize = 72;
 
 /// A version of the system: `b` whole, and of `A` the entries that have changed since.
 #[derive(Debug)]
@@ -23,18 +24,39 @@ pub(super) struct Departure {
     rhs: Vec<f64>,
     /// The residual norm that is certain to meet the tolerance of this version.
     threshold: f64,
-    /// What was held at each place of `A` that has changed since; none after more places than are
-    /// remembered.
-    entries: Option<BTreeMap<(u32, u32), f64>>,
+    /// The places of `A` that have changed since; none after more places than are remembered.
+    entries: Option<BTreeMap<(u32, u32), Changed>>,
     entries_max: usize,
+    /// What the rows that are stored lack of this version.
+    corrections: Vec<Correction>,
+    /// Entries in those rows.
+    stored: usize,
+}
+
+/// An entry of `A` that has changed.
+#[derive(Debug)]
+struct Changed {
+    /// What it was.
+    held: f64,
+    /// Where its correction is.
+    at: usize,
+    /// Whether the rows have it; else it waits in the overlay, and they are right without it.
+    is_stored: bool,
 }
 
 impl Departure {
-    /// From the present system. O(n).
+    /// From the present system, whose entries are all in the stored rows. O(n).
     pub fn of(live: &LiveSystem, version: u64, threshold: f64) -> Self {
-        let entries_max = live.order().max(ENTRIES_KEPT);
-        let rhs = live.rhs().to_vec();
-        Self { version, rhs, threshold, entries: Some(BTreeMap::new()), entries_max }
+        assert!(live.matrix().overlaid() == 0, "a flight departs from merged rows");
+        Self {
+            version,
+            rhs: live.rhs().to_vec(),
+            threshold,
+            entries: Some(BTreeMap::new()),
+            entries_max: live.order().max(ENTRIES_KEPT),
+            corrections: vec![],
+            stored: live.matrix().stored_rows().values.len(),
+        }
     }
 
     /// `b`.
@@ -42,12 +64,45 @@ impl Departure {
         &self.rhs
     }
 
+    /// What makes the stored rows those of this version, after [`follow`](Self::follow). Empty once too
+    /// many entries have changed.
+    pub fn corrections(&self) -> &[Correction] {
+        &self.corrections
+    }
+
     /// Follows one change of `A`. O(log of those remembered).
     pub fn entry_changed(&mut self, change: &EntryChange) {
+        let EntryChange { row, col, old, new, is_new } = *change;
         let Some(entries) = &mut self.entries else { return };
-        entries.entry((change.row as u32, change.col as u32)).or_insert(change.old);
+        let (row, col) = (row as u32, col as u32);
+        let at = self.corrections.len();
+        let changed =
+            entries.entry((row, col)).or_insert(Changed { held: old, at, is_stored: true });
+        changed.is_stored &= !is_new;
+        let difference = if changed.is_stored { changed.held - new } else { 0.0 };
+        let correction = Correction { row, col, difference };
+        match changed.at < at {
+            true => self.corrections[changed.at] = correction,
+            false => self.corrections.push(correction),
+        }
         if entries.len() > self.entries_max {
             self.entries = None;
+            self.corrections = vec![];
+        }
+    }
+
+    /// Follows a merge of the overlay into the stored rows, if there was one. O(1), or O(log) for each
+    /// entry remembered.
+    pub fn follow(&mut self, live: &LiveSystem) {
+        let stored = live.matrix().stored_rows().values.len();
+        if stored == self.stored {
+            return;
+        }
+        self.stored = stored;
+        for (&(row, col), changed) in self.entries.iter_mut().flatten() {
+            changed.is_stored = true;
+            let value = live.matrix().value(row as usize, col as usize);
+            self.corrections[changed.at].difference = changed.held - value;
         }
     }
 
@@ -90,9 +145,9 @@ impl Departure {
                 parts += change.abs() + r.abs();
             }
         }
-        for (&(row, col), before) in entries {
+        for (&(row, col), changed) in entries {
             let (row, col) = (row as usize, col as usize);
-            let term = (live.matrix().value(row, col) - before) * live.x(col);
+            let term = (live.matrix().value(row, col) - changed.held) * live.x(col);
             residual[row] += term;
             parts += 2.0 * term.abs() + residual[row].abs() + f64::MIN_POSITIVE;
         }

@@ -1,6 +1,6 @@
 //! One flight of a method: from the state that is kept to a better one, while changes go on. The method
-//! works on the `b` of its departure, so that changes on the way disturb no conjugacy; what they leave
-//! is for the next flight.
+//! works on the `b` and the `A` of its departure, so that changes on the way disturb no conjugacy; what
+//! they leave is for the next flight.
 
 use crate::solver::iterate::{Iterate, Problem};
 use crate::solver::live::engine::departure::Departure;
@@ -103,8 +103,10 @@ impl Flight {
         (self.course.iterations, (self.norm_at_departure / self.course.iterate.norm).ln())
     }
 
-    pub fn parts(&mut self) -> (&[f64], &mut Course) {
-        (self.departure.rhs(), &mut self.course)
+    /// The system that it works on, and its way.
+    pub fn parts(&mut self, live: &LiveSystem) -> (&Departure, &mut Course) {
+        self.departure.follow(live);
+        (&self.departure, &mut self.course)
     }
 
     /// Hands `x` over if its residual, measured against the system as it is now, is smaller than that

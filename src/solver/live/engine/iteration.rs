@@ -222,8 +222,16 @@ impl Iteration {
             Renewal::None | Renewal::Begun(..) if !self.method.is_set_up() => true,
             Renewal::None | Renewal::Begun(..) if self.holds_on && self.is_long() => false,
             Renewal::Begun(..) => true,
+            // A diagonal goes with the flight: both are of the system of the departure.
+            Renewal::None if self.flight.is_some() && self.is_of_departure() => false,
             Renewal::None => self.has_worn_out(problem, aim),
         }
+    }
+
+    /// Whether the set-up is short, and no less fit for the system of a departure than when it was made.
+    fn is_of_departure(&self) -> bool {
+        // Sweeps go by the rows as they are now.
+        !self.is_long() && self.candidate.method != MethodName::GaussSeidel
     }
 
     /// Whether what has worn out is to go on as it is, because another engine's set-up is out.
@@ -438,8 +446,9 @@ impl Iteration {
             return self.fail(live, aim, work, landed, reason);
         }
         let limits = (&self.options, &self.unwanted);
-        let (rhs, course) = flight.parts();
-        let problem = problem(live, rhs, target, limits, self.iteration);
+        let (departure, course) = flight.parts(live);
+        let problem = problem(live, departure.rhs(), target, limits, self.iteration);
+        let problem = Problem { corrections: departure.corrections(), ..problem };
         let was_set_up = self.method.is_set_up();
         match self.method.step(&problem, &mut course.iterate) {
             Advance::Prepared(preparation) => {
@@ -496,7 +505,7 @@ fn problem<'a>(
 ) -> Problem<'a> {
     let memory_bytes_max = options.memory_bytes_max;
     let rows = live.matrix().stored_rows();
-    Problem { rows, rhs, threshold, iteration, memory_bytes_max, unwanted }
+    Problem { rows, corrections: &[], rhs, threshold, iteration, memory_bytes_max, unwanted }
 }
 
 fn times(work: Work, count: u64) -> Work {

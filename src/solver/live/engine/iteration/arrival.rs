@@ -2,6 +2,7 @@
 //! to a fresh set-up, to the next method, or to an end by type.
 
 use super::{Aim, Iteration, problem};
+use crate::solver::iterate::Problem;
 use crate::solver::live::engine::flight::Landing;
 use crate::solver::live::engine::report::{LiveEnd, LiveStop};
 use crate::solver::live::engine::standing::Class;
@@ -46,8 +47,9 @@ impl Iteration {
     pub(super) fn land(&mut self, live: &mut LiveSystem, aim: Aim, work: &mut Work) -> Landing {
         let mut flight = self.flight.take().expect("a flight that lands has departed");
         let limits = (&self.options, &self.unwanted);
-        let (rhs, course) = flight.parts();
-        let problem = problem(live, rhs, aim.target, limits, self.iteration);
+        let (departure, course) = flight.parts(live);
+        let problem = problem(live, departure.rhs(), aim.target, limits, self.iteration);
+        let problem = Problem { corrections: departure.corrections(), ..problem };
         self.method.settle(&problem, &mut course.iterate);
         let product = problem.product_work() + problem.vector_work(4);
         self.method.restart();

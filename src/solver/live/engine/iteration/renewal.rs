@@ -81,8 +81,15 @@ impl MethodTask {
         let Self { mut method, snapshot, memory_bytes_max, generation } = self;
         let rows = snapshot.rows();
         let rhs = snapshot.rhs();
-        let problem =
-            Problem { rows, rhs, threshold: 1.0, iteration: 0, memory_bytes_max, unwanted };
+        let problem = Problem {
+            rows,
+            corrections: &[],
+            rhs,
+            threshold: 1.0,
+            iteration: 0,
+            memory_bytes_max,
+            unwanted,
+        };
         // A set-up looks at the matrix alone.
         let mut iterate = Iterate { x: vec![], r: vec![], norm: 1.0, is_true: false };
         let outcome = match method.step(&problem, &mut iterate) {
@@ -98,7 +105,15 @@ impl MethodTask {
     fn problem<'a>(&'a self, unwanted: &'a Arc<AtomicBool>) -> Problem<'a> {
         let memory_bytes_max = self.memory_bytes_max;
         let (rows, rhs) = (self.snapshot.rows(), self.snapshot.rhs());
-        Problem { rows, rhs, threshold: 1.0, iteration: 0, memory_bytes_max, unwanted }
+        Problem {
+            rows,
+            corrections: &[],
+            rhs,
+            threshold: 1.0,
+            iteration: 0,
+            memory_bytes_max,
+            unwanted,
+        }
     }
 
     /// Of the snapshot.
