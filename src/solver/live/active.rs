@@ -100,6 +100,19 @@ impl ActiveRows {
         self.blocks.fill(0);
     }
 
+    /// Makes the set that of the rows below `n` for which `is_active` is 1 where it is 0 for others. O(n).
+    pub fn rewrite(&mut self, n: usize, mut is_active: impl FnMut(usize) -> u64) {
+        self.clear();
+        for (word, bits) in self.rows.iter_mut().enumerate() {
+            let rows = 64 * word..n.min(64 * word + 64);
+            *bits = rows.enumerate().fold(0, |bits, (at, row)| bits | is_active(row) << at);
+            if *bits != 0 {
+                self.words[word / 64] |= 1 << (word % 64);
+                self.blocks[word / 4_096] |= 1 << (word / 64 % 64);
+            }
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.blocks.iter().all(|block| *block == 0)
     }
@@ -152,6 +165,8 @@ mod tests {
         assert_eq!((active.count(), active.is_empty()), (expected.len(), expected.is_empty()));
         active.clear();
         assert!(active.is_empty() && walked(&active).is_empty());
+        active.rewrite(n, |row| u64::from(expected.contains(&row)));
+        assert_eq!(walked(&active), expected.into_iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -84,6 +84,39 @@ impl Node {
     }
 }
 
+/// What a sweep needs of a row beside `A`, `b` and `x`: a quarter of its node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    inverse: u32,
+    threshold: u32,
+}
+
+impl Scale {
+    pub const EMPTY: Self = Self { inverse: 0, threshold: 0 };
+
+    pub fn of(node: &Node) -> Self {
+        Self { inverse: node.inverse, threshold: node.threshold }
+    }
+
+    /// As [`Node::has_diagonal`].
+    #[inline(always)]
+    pub fn has_diagonal(self) -> bool {
+        self.inverse != 0
+    }
+
+    /// As [`Node::inverse_diagonal`].
+    #[inline(always)]
+    pub fn inverse_diagonal(self) -> f64 {
+        f64::from_bits(u64::from(self.inverse) << 32)
+    }
+
+    /// As [`Node::is_active`] for the residual `r`.
+    #[inline(always)]
+    pub fn is_reached_by(self, r: f64) -> bool {
+        upper_half(r) & !(1 << 31) >= self.threshold
+    }
+}
+
 #[inline(always)]
 fn upper_half(value: f64) -> u32 {
     (value.to_bits() >> 32) as u32

@@ -37,6 +37,8 @@ pub struct Relaxed {
 pub enum RelaxationEnd {
     /// Every row is below its threshold.
     Settled,
+    /// `‖r‖₂` as measured is as small as was asked for; rows may be at or above their threshold.
+    Near { norm: f64 },
     /// The next step would have touched more entries than were allowed.
     OverBudget,
     /// What is left is below the spacing of the numbers in `x`; so many rows stay at or above their

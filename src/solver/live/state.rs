@@ -27,7 +27,7 @@ const ROUNDINGS: f64 = 256.0;
 ///
 /// 32 bytes for each stored entry and at most 65 for each row, so below 40 and 64 wherever the diagonal
 /// is stored; what the overlay takes is in [`LiveMatrix`]. Measuring takes 16 bytes a row more while it
-/// runs.
+/// runs, sweeping 24.
 #[derive(Debug, Clone)]
 pub struct LiveSystem {
     pub(super) matrix: LiveMatrix,
@@ -292,17 +292,34 @@ impl LiveSystem {
         let drifts = || self.nodes.iter().zip(&fresh).map(|(node, fresh)| node.r - fresh);
         let drift_max = largest(drifts());
         let drift_row = drifts().position(|drift| drift.abs() == drift_max).unwrap_or(0);
-        self.nodes.iter_mut().zip(&fresh).for_each(|(node, fresh)| node.r = *fresh);
-        self.largest = 0.0;
-        self.drift = 0.0;
-        self.measurements += 1;
-        self.mark_all();
+        self.keep(&x, &fresh);
         Measurement {
             residual_max: largest(fresh.into_iter()),
             drift_max,
             drift_row,
             active_rows: self.active_rows(),
         }
+    }
+
+    /// Takes over `x` of length n, finite, and measures `r`; returns `‖r‖₂`. One pass over `A`, and
+    /// `fresh` of length n for what is measured.
+    pub(super) fn take_over(&mut self, x: &[f64], fresh: &mut [f64]) -> f64 {
+        self.matrix.residual(x, &self.rhs, fresh);
+        self.keep(x, fresh);
+        kernel::norm2(fresh)
+    }
+
+    /// `x` with the residual that was just measured for it.
+    fn keep(&mut self, x: &[f64], measured: &[f64]) {
+        let Self { nodes, active, .. } = self;
+        active.rewrite(nodes.len(), |row| {
+            let node = &mut nodes[row];
+            (node.x, node.r) = (x[row], measured[row]);
+            node.is_active()
+        });
+        self.largest = 0.0;
+        self.drift = 0.0;
+        self.measurements += 1;
     }
 
     /// Measures `r` of one row and keeps it; returns how far the kept one was off. O(entries of the row).
@@ -374,12 +391,7 @@ impl LiveSystem {
     }
 
     pub(super) fn mark_all(&mut self) {
-        self.active.clear();
-        for (row, node) in self.nodes.iter().enumerate() {
-            if node.is_active() == 1 {
-                self.active.insert(row);
-            }
-        }
+        self.active.rewrite(self.nodes.len(), |row| self.nodes[row].is_active());
     }
 
     /// Tells the nodes where their columns are.

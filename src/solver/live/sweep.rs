@@ -1,8 +1,10 @@
 //! Ordered sweeps, for when so many rows are active that picking them costs more than passing over
 //! all, and the relaxation that changes between push and sweeps.
 
+use crate::solver::huge_pages;
 use crate::solver::kernel::Reach;
 use crate::solver::live::licence::{Licence, RelaxationRefusal};
+use crate::solver::live::node::Scale;
 use crate::solver::live::push::{PushEnd, RelaxationEnd, Relaxed};
 use crate::solver::live::state::LiveSystem;
 
@@ -18,12 +20,37 @@ const LEFT_PART: usize = 8;
 /// Fewer rows than this are no crowd.
 const CROWD_MIN: usize = 64;
 
+/// With a norm to be reached, rows at or above their threshold are left to push when they are fewer than
+/// this part.
+const LEFT_PART_BY_NORM: usize = 64;
+
+/// Where relaxation may stop before every row is below its threshold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NormGoal {
+    /// `‖r‖₂` as measured that is small enough.
+    pub enough: f64,
+    /// What sweeps aim at, below it: a little that changes afterwards then costs no sweep.
+    pub aim: f64,
+}
+
 /// How a run of sweeps ended inside.
 enum SweepEnd {
     /// Few rows are left.
     Few,
+    /// `‖r‖₂` as measured is small enough.
+    Near {
+        norm: f64,
+    },
     OverBudget,
     Failed(RelaxationEnd),
+}
+
+/// What a sweep has met, each row just before it was relaxed.
+struct Met {
+    /// `Σ rᵢ²`.
+    square: f64,
+    /// Rows at or above their threshold that could be moved.
+    moving: usize,
 }
 
 impl LiveSystem {
@@ -37,92 +64,148 @@ impl LiveSystem {
         licence: &Licence,
         entries_max: u64,
     ) -> Result<Relaxed, RelaxationRefusal> {
+        self.relax_to(licence, entries_max, None)
+    }
+
+    /// The same, but sweeps end as soon as `‖r‖₂` is as small as the goal has it.
+    ///
+    /// # Errors
+    /// As for [`relax`](Self::relax).
+    pub(super) fn relax_to(
+        &mut self,
+        licence: &Licence,
+        entries_max: u64,
+        goal: Option<NormGoal>,
+    ) -> Result<Relaxed, RelaxationRefusal> {
         licence.check(self.matrix.version())?;
         let crowd = (self.order() / CROWD_PART).max(CROWD_MIN);
         let mut done = Relaxed { steps: 0, entries: 0, end: RelaxationEnd::OverBudget };
+        let mut is_crowded = self.active_rows() >= crowd;
         loop {
-            let (steps, entries, end) = self.push_until(entries_max - done.entries, crowd);
-            done.steps += steps;
-            done.entries += entries;
-            match end {
-                PushEnd::Ended(end) => return Ok(Relaxed { end, ..done }),
-                PushEnd::Crowded => {}
+            if !is_crowded {
+                let (steps, entries, end) = self.push_until(entries_max - done.entries, crowd);
+                done.steps += steps;
+                done.entries += entries;
+                if let PushEnd::Ended(end) = end {
+                    return Ok(Relaxed { end, ..done });
+                }
             }
-            let (steps, entries, end) = self.sweep_until(entries_max - done.entries);
+            is_crowded = false;
+            let (steps, entries, end) = self.sweep_until(entries_max - done.entries, goal);
             done.steps += steps;
             done.entries += entries;
             match end {
                 SweepEnd::Few => {}
-                // What is left may be enough for push.
-                SweepEnd::OverBudget if entries > 0 => {}
+                // What is left of the budget may be enough for push.
+                SweepEnd::OverBudget if entries > 0 && self.active_rows() < crowd => {}
                 SweepEnd::OverBudget => return Ok(done),
+                SweepEnd::Near { norm } => {
+                    return Ok(Relaxed { end: RelaxationEnd::Near { norm }, ..done });
+                }
                 SweepEnd::Failed(end) => return Ok(Relaxed { end, ..done }),
             }
         }
     }
 
-    /// Gauss-Seidel sweeps until few rows are left at or above their threshold, and a measurement of
-    /// what they leave; each costs one pass over `A`. After a failure `(x, r)` is what it was before.
-    fn sweep_until(&mut self, entries_max: u64) -> (u64, u64, SweepEnd) {
-        let entries = self.matrix.nonzeros() as u64;
-        let affordable = (entries_max / entries.max(1)).saturating_sub(1);
-        if affordable == 0 {
+    /// Gauss-Seidel sweeps until few rows are left at or above their threshold or the goal is reached, and
+    /// a measurement of what they leave; each costs one pass over `A`. After a failure `(x, r)` is what
+    /// it was before, or what was measured last.
+    ///
+    /// What a sweep leaves is not what it has met: it is foreseen to be smaller by what the last sweep
+    /// brought, and once that was measured by what was found then.
+    fn sweep_until(&mut self, entries_max: u64, goal: Option<NormGoal>) -> (u64, u64, SweepEnd) {
+        let product = self.matrix.nonzeros() as u64;
+        let passes_max = entries_max / product.max(1);
+        if passes_max < 2 {
             return (0, 0, SweepEnd::OverBudget);
         }
+        let n = self.order() as u64;
+        let few = self.order() / if goal.is_some() { LEFT_PART_BY_NORM } else { LEFT_PART };
         let ceiling = self.ceiling();
-        let few = self.order() / LEFT_PART;
-        let reach = self.matrix.stored_rows().reach();
-        let mut x = self.copy_x();
-        let mut sweeps = 0;
-        let mut end = SweepEnd::OverBudget;
-        while sweeps < affordable {
-            sweeps += 1;
-            let swept = match reach {
-                Reach::Cached => self.sweep::<{ Reach::CACHED }>(&mut x, ceiling),
-                Reach::Streamed => self.sweep::<{ Reach::STREAMED }>(&mut x, ceiling),
-                Reach::Scattered => self.sweep::<{ Reach::SCATTERED }>(&mut x, ceiling),
+        let scales = self.scales();
+        let (mut x, mut fresh) = (self.copy_x(), vec![]);
+        let (mut sweeps, mut passes, mut met_before, mut fall) = (0, 0, f64::INFINITY, None);
+        loop {
+            (sweeps, passes) = (sweeps + 1, passes + 1);
+            let met = match self.sweep_all(&scales, &mut x, ceiling) {
+                Ok(met) => met,
+                Err(failure) => return (0, passes * product, SweepEnd::Failed(failure)),
             };
-            match swept {
-                Ok(moving) if moving <= few => {
-                    end = SweepEnd::Few;
-                    break;
-                }
-                Ok(_) => {}
-                Err(failure) => {
-                    return (0, sweeps * entries, SweepEnd::Failed(failure));
-                }
+            let norm_met = met.square.sqrt();
+            let foreseen = norm_met * fall.unwrap_or((norm_met / met_before).min(1.0));
+            met_before = norm_met;
+            let is_few = met.moving <= few;
+            let is_last = passes + 2 > passes_max;
+            if !(is_few || is_last || goal.is_some_and(|goal| foreseen <= goal.aim)) {
+                continue;
             }
+            fresh.resize(x.len(), 0.0);
+            let norm = self.take_over(&x, &mut fresh);
+            passes += 1;
+            fall = Some(norm / norm_met);
+            let end = match goal {
+                Some(goal) if norm <= goal.enough => SweepEnd::Near { norm },
+                _ if is_few => SweepEnd::Few,
+                // A sweep without its measurement would be lost.
+                _ if passes + 2 > passes_max => SweepEnd::OverBudget,
+                _ => continue,
+            };
+            return (sweeps * n, passes * product, end);
         }
-        self.write_x(&x);
-        (sweeps * self.order() as u64, (sweeps + 1) * entries, end)
     }
 
-    /// One sweep over all rows, `xᵢ += (bᵢ − aᵢ · x) / aᵢᵢ`; returns how many rows were at or above their
-    /// threshold and could be moved.
-    fn sweep<const REACH: u8>(&self, x: &mut [f64], ceiling: f64) -> Result<usize, RelaxationEnd> {
+    /// What sweeps need of all rows, lying closer than it does in the nodes. O(n).
+    fn scales(&self) -> Vec<Scale> {
+        let mut scales = huge_pages::filled(Scale::EMPTY, self.order());
+        scales.iter_mut().zip(&self.nodes).for_each(|(scale, node)| *scale = Scale::of(node));
+        scales
+    }
+
+    fn sweep_all(
+        &self,
+        scales: &[Scale],
+        x: &mut [f64],
+        ceiling: f64,
+    ) -> Result<Met, RelaxationEnd> {
+        match self.matrix.stored_rows().reach() {
+            Reach::Cached => self.sweep::<{ Reach::CACHED }>(scales, x, ceiling),
+            Reach::Streamed => self.sweep::<{ Reach::STREAMED }>(scales, x, ceiling),
+            Reach::Scattered => self.sweep::<{ Reach::SCATTERED }>(scales, x, ceiling),
+        }
+    }
+
+    /// One sweep over all rows, `xᵢ += (bᵢ − aᵢ · x) / aᵢᵢ`.
+    fn sweep<const REACH: u8>(
+        &self,
+        scales: &[Scale],
+        x: &mut [f64],
+        ceiling: f64,
+    ) -> Result<Met, RelaxationEnd> {
         let rows = self.matrix.stored_rows();
         let overlay = self.matrix.overlay();
         let has_overlay = !overlay.is_empty();
-        let mut moving = 0;
-        for (row, node) in self.nodes.iter().enumerate() {
+        let mut met = Met { square: 0.0, moving: 0 };
+        for (row, (scale, b)) in scales.iter().zip(&self.rhs).enumerate() {
             // SAFETY: `row` is below n, the length of `x`.
-            let mut r = self.rhs[row] - unsafe { rows.row_dot::<REACH>(row, x) };
+            let mut r = b - unsafe { rows.row_dot::<REACH>(row, x) };
             if has_overlay {
                 let products = overlay.row(row).map(|entry| entry.value * x[entry.col as usize]);
                 r -= products.sum::<f64>();
             }
-            let update = r * node.inverse_diagonal();
+            let update = r * scale.inverse_diagonal();
             let before = x[row];
             let after = before + update;
-            let is_over = r.abs() >= node.threshold();
-            if !(r.abs() <= ceiling && after.abs() <= f64::MAX) || (is_over && !node.has_diagonal())
+            let is_over = scale.is_reached_by(r);
+            if !(r.abs() <= ceiling && after.abs() <= f64::MAX)
+                || (!scale.has_diagonal() && is_over)
             {
-                return Err(failure(row, r, ceiling, node.has_diagonal()));
+                return Err(failure(row, r, ceiling, scale.has_diagonal()));
             }
             x[row] = after;
-            moving += usize::from(is_over & (update.abs() > f64::EPSILON * before.abs()));
+            met.square += r * r;
+            met.moving += usize::from(is_over & (update.abs() > f64::EPSILON * before.abs()));
         }
-        Ok(moving)
+        Ok(met)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::solver::live::engine::tolerance::Tolerance;
 use crate::solver::live::licence::Licence;
 use crate::solver::live::push::RelaxationEnd;
 use crate::solver::live::state::LiveSystem;
+use crate::solver::live::sweep::NormGoal;
 use crate::solver::outcome::Work;
 
 /// Pushes grow with the residual over the threshold to this power: what a push leaves is shared out,
@@ -17,6 +18,13 @@ const LOOKED_AT_MAX: usize = 1_024;
 
 /// Sweeps that bring a residual down by half, where more are active than push is good for.
 const SWEEPS_PER_HALVING: f64 = 1.5;
+
+/// Sweeps aim at this part of the norm that is enough.
+const AIM: f64 = 0.3;
+
+/// Passes over `A` that a call may make at least where most rows are to be relaxed: a measurement is one,
+/// and worth some sweeps.
+const PASSES_MIN: u64 = 5;
 
 /// Measurements in one call after which rounding is taken for the reason that rows stay active.
 const MEASUREMENTS_MAX: u32 = 3;
@@ -41,7 +49,7 @@ pub(super) fn predicted(live: &LiveSystem, threshold: f64) -> Work {
     Work { nonzeros, flops: 2 * nonzeros }
 }
 
-/// Relaxes until settled or until `entries_max` is used up; the longest column is always allowed, and two
+/// Relaxes until settled or until `entries_max` is used up; the longest column is always allowed, and some
 /// sweeps where most rows are to be relaxed.
 pub(super) fn work(
     live: &mut LiveSystem,
@@ -51,13 +59,15 @@ pub(super) fn work(
 ) -> (LiveWork, Option<f64>) {
     let product = live.matrix().nonzeros() as u64;
     let is_crowded = live.active_rows() >= live.order() / 2;
-    // A sweep and its measurement are two passes, and not worth less than two sweeps.
-    let least = if is_crowded { 3 * product } else { 4 * live.column_entries_max as u64 };
+    let least = if is_crowded { PASSES_MIN * product } else { 4 * live.column_entries_max as u64 };
     let entries_max = entries_max.max(least);
+    let enough = tolerance.certain_threshold();
+    let goal = NormGoal { enough, aim: AIM * enough };
     let mut entries = 0;
     let mut measurements = 0;
     let (end, norm) = loop {
-        let relaxed = match live.relax(licence, entries_max.saturating_sub(entries)) {
+        let relaxed = match live.relax_to(licence, entries_max.saturating_sub(entries), Some(goal))
+        {
             Ok(relaxed) => relaxed,
             Err(refusal) => {
                 let evidence = refusal.to_string();
@@ -68,6 +78,7 @@ pub(super) fn work(
         let is_certain = tolerance.is_met_by_rows(live.drift());
         match relaxed.end {
             RelaxationEnd::Settled if is_certain => break (LiveEnd::Settled, None),
+            RelaxationEnd::Near { norm } => break (LiveEnd::Settled, Some(norm)),
             RelaxationEnd::OverBudget => break (LiveEnd::Paused, None),
             RelaxationEnd::Settled
             | RelaxationEnd::Doubtful
@@ -76,7 +87,7 @@ pub(super) fn work(
                 entries += product;
                 measurements += 1;
                 let norm = live.residual_norm();
-                if norm <= tolerance.certain_threshold() {
+                if norm <= enough {
                     break (LiveEnd::Settled, Some(norm));
                 }
                 let is_stuck = matches!(relaxed.end, RelaxationEnd::RoundingLimit { .. });

@@ -105,6 +105,7 @@ impl fmt::Display for RelaxationFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             RelaxationEnd::Settled => write!(f, "every row is below its threshold"),
+            RelaxationEnd::Near { norm } => write!(f, "the residual norm is {norm:e}"),
             RelaxationEnd::OverBudget => write!(f, "the entries allowed are used up"),
             RelaxationEnd::RoundingLimit { rows } => {
                 write!(f, "{rows} rows are at the rounding limit")
