@@ -264,6 +264,11 @@ impl LiveSystem {
         doubt.is_nan() || doubt >= self.threshold_min
     }
 
+    /// Whether `r` is the last measurement as it was: nothing has gone through it since.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.measurements > 0 && self.largest == 0.0 && self.drift == 0.0
+    }
+
     /// A copy of the system as it stands. O(nnz).
     pub fn to_system(&self) -> LinearSystem {
         LinearSystem::new(self.matrix.to_matrix(), self.rhs.clone())

@@ -422,15 +422,17 @@ impl Held {
         greatest(rows.map(|(node, w)| node.r.abs() / w)) * UP
     }
 
-    /// What rounding of the last measurement can come to. It is measured anew for it, because `x` has
-    /// moved since the last one: O(nnz) once for each measurement, then O(1).
+    /// What rounding of the last measurement can come to. Where `x` has moved since, it is measured anew
+    /// for it: O(nnz) once for each measurement, then O(1).
     fn measured(&mut self, live: &mut LiveSystem) -> f64 {
         if let Some((of, quotient)) = self.measured
             && of == live.measurements()
         {
             return quotient;
         }
-        live.measure();
+        if !live.is_fresh() {
+            live.measure();
+        }
         let rows = self.witness.w().iter().enumerate();
         let quotient = greatest(rows.map(|(row, w)| live.measurement_slack(row) / w)) * UP;
         self.measured = Some((live.measurements(), quotient));
