@@ -14,6 +14,9 @@ use weir::solver::system::LinearSystem;
 
 use super::changes::Draws;
 
+/// Systems of a million rows come in one body.
+const BODY_BYTES_MAX: usize = 1 << 30;
+
 /// Starts a server on threads of its own; it lives until the bench ends.
 #[allow(clippy::disallowed_methods, reason = "the server lives beside its clients")]
 pub fn start_server() -> SocketAddr {
@@ -23,7 +26,12 @@ pub fn start_server() -> SocketAddr {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let node = Node::launch(&NodeConfig::for_cores(cores), NodeId(0));
             let anywhere = "127.0.0.1:0".parse().expect("an address");
-            let running = serve(&HttpConfig::new(anywhere, cores), node).expect("listens");
+            let config = HttpConfig {
+                body_bytes_max: BODY_BYTES_MAX,
+                bodies_bytes_max: 2 * BODY_BYTES_MAX,
+                ..HttpConfig::new(anywhere, cores)
+            };
+            let running = serve(&config, node).expect("listens");
             started.send(running.address).expect("the bench waits");
             std::future::pending::<()>().await;
         });
@@ -51,7 +59,8 @@ pub fn open_session(address: SocketAddr, system: &LinearSystem) -> String {
     let options = serde_json::json!({"live": true, "tolerance": 1e-8, "include_solution": false, "x_partial_max": 4});
     let body = json_request(system, "hybrid", &options);
     let answer = exchange(address, "POST /api/v1/sessions", &body);
-    let id = answer.split("location: /api/v1/sessions/").nth(1).expect("a session is opened");
+    let location = answer.split("location: /api/v1/sessions/").nth(1);
+    let id = location.unwrap_or_else(|| panic!("no session is opened: {answer}"));
     let id = id.split("\r\n").next().expect("a line").to_owned();
     loop {
         let solution =
