@@ -264,6 +264,45 @@ fn every_engine_alone_settles_what_it_offers() {
 }
 
 #[test]
+fn crowds_are_settled_by_their_norm_and_what_they_leave_is_served_with_the_next_change() {
+    const N: usize = 300;
+    let mut draws = Draws::seeded(41);
+    let system = gallery::diagonally_dominant(N, 5 * N, 9).unwrap();
+    let mut model = Model::of(&system);
+    let mut live = of_method(system, MethodName::GaussSeidel);
+    let (mut pauses, mut left, mut ends) = (0, 0, 0);
+    for round in 0..40 {
+        let mut delta = CostDelta::default();
+        // Everything, a third, and one row beside what was left.
+        let count = [N, N / 3, 1][round % 3];
+        for row in 0..count {
+            model.set_rhs(&mut delta, row, draws.number());
+        }
+        live.apply(&delta).unwrap();
+        assert!(!live.is_settled(), "round {round}");
+        loop {
+            let end = live.work(EngineName::Relaxation, 1).end;
+            // Whatever the end, the residual kept is that of the x kept.
+            let (kept, found) = (live.residual_norm(), model.residual_norm(&live.copy_x()));
+            let slack = 1e-12 * model.rhs_norm();
+            assert!((kept - found).abs() <= slack, "round {round}: {kept:e}, {found:e}");
+            match end {
+                LiveEnd::Paused => pauses += 1,
+                LiveEnd::Settled => break,
+                end => panic!("round {round}: {end:?}"),
+            }
+        }
+        assert!(live.is_settled(), "round {round}");
+        let (found, allowed) = (model.residual_norm(&live.copy_x()), 1e-8 * model.rhs_norm());
+        assert!(found <= allowed * (1.0 + 1e-9), "round {round}: {found:e} > {allowed:e}");
+        left += live.live().active_rows();
+        ends += usize::from(live.live().active_rows() > 0);
+    }
+    check_settled(&mut live, &model, 1e-8, "after all");
+    assert!(pauses > 20 && left > 0 && ends < 40, "{pauses} pauses, {left} rows left {ends} times");
+}
+
+#[test]
 fn a_right_hand_side_that_vanishes_has_the_solution_zero_and_comes_back() {
     let mut draws = Draws::seeded(3);
     let system = dominant(30, &mut draws);

@@ -58,8 +58,8 @@ pub(super) fn work(
     entries_max: u64,
 ) -> (LiveWork, Option<f64>) {
     let product = live.matrix().nonzeros() as u64;
-    let is_crowded = live.active_rows() >= live.order() / 2;
-    let least = if is_crowded { PASSES_MIN * product } else { 4 * live.column_entries_max as u64 };
+    let least =
+        if live.is_crowded() { PASSES_MIN * product } else { 4 * live.column_entries_max as u64 };
     let entries_max = entries_max.max(least);
     let enough = tolerance.certain_threshold();
     let goal = NormGoal { enough, aim: AIM * enough };
