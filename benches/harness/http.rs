@@ -144,7 +144,13 @@ pub struct Sent {
     pub took: Duration,
 }
 
-/// Writes what is due each millisecond, and reads acknowledgements on a thread of its own.
+/// What is due is written this often.
+const PACE: Duration = Duration::from_millis(1);
+
+/// Up to so many changes a second each is written when it is due.
+const SELDOM: u64 = 1_000;
+
+/// Writes what is due, and reads acknowledgements on a thread of its own.
 #[allow(
     clippy::disallowed_methods,
     reason = "the client writes on one thread and reads on another"
@@ -189,8 +195,11 @@ pub fn send_storm(clock: &Clock, address: SocketAddr, id: &str, storm: &Storm) -
             piece.extend_from_slice(b"\r\n");
             socket.write_all(&piece).expect("written");
         }
-        if rate.is_some() {
-            std::thread::sleep(Duration::from_millis(1));
+        if let Some(rate) = rate {
+            let next = Duration::from_micros(due.len() as u64 * 1_000_000 / rate);
+            let is_seldom = rate <= SELDOM;
+            let pause = next.saturating_sub(clock.now().since(started));
+            std::thread::sleep(if is_seldom { pause } else { PACE });
         }
     }
     socket.write_all(b"0\r\n\r\n").expect("written");

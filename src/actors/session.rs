@@ -197,7 +197,10 @@ impl Session {
             Whereabouts::Home(solve) => {
                 let set_up_bytes = self.set_up.bytes();
                 self.hold(solve.memory_bytes() + solve.next_step_bytes() + set_up_bytes);
-                let changes = self.changes.take();
+                let changes = match solve.keeps_waiting(self.changes.edits()) {
+                    true => vec![],
+                    false => self.changes.take(),
+                };
                 let questions = self.questions.take(self.changes.batches_sent_out());
                 let lane = solve.lane().max(solve.lane_of(&questions));
                 self.solve = Whereabouts::Away(match (lane, solve.stage()) {

@@ -201,6 +201,16 @@ impl Solve {
         }
     }
 
+    /// Whether so many edits that wait are to wait on: a run is under way that will soon have settled the
+    /// system as it is.
+    pub fn keeps_waiting(&self, edits: usize) -> bool {
+        let next_is_a_step = self.next.is_some_and(|next| !next.is_set_up);
+        match &self.solver {
+            Solver::Live(live) => next_is_a_step && live.keeps_waiting(edits),
+            Solver::Solving(_) | Solver::Moving => false,
+        }
+    }
+
     /// A set-up that has left its engine, to be sent out.
     pub fn take_job(&mut self) -> Option<Box<SetUpJob>> {
         self.job.take()

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod announcing;
 pub mod convergence;
+pub mod holding;
 pub mod idempotence;
 pub mod planning;
 pub mod remedy;

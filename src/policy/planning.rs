@@ -35,6 +35,9 @@ const RETRY_MAX: f64 = 2.5;
 /// Others are given so many times the budget of an engine that was abandoned before it may try again.
 const ABANDONED_TIMES: u32 = 4;
 
+/// A system that stays unsettled for so many times of what an engine would take that is not set up.
+const UNSETTLED_TIMES: f64 = 2.0;
+
 /// The time that one call of an engine should take.
 const SLICE: Duration = Duration::from_millis(4);
 
@@ -112,6 +115,9 @@ pub struct Governor {
     added: [f64; 3],
     /// The latest call of each engine since then.
     latest: [Option<Call>; 3],
+    /// What was spent by all since it was last settled, or since that was last held against it that another
+    /// is not set up.
+    since: f64,
     /// Who was abandoned since then, and the time that others are given before it may try again.
     abandoned: Vec<(EngineName, Duration)>,
 }
@@ -190,6 +196,7 @@ impl Governor {
         let at = place(plan.engine);
         self.unsettled[at] += took;
         self.note_added(plan, seconds);
+        self.note_never_settled(plan, seconds);
         let is_overdrawn = self.unsettled[at] >= self.granted(plan.engine, plan.budget);
         for (engine, left) in &mut self.abandoned {
             if *engine != plan.engine {
@@ -204,6 +211,7 @@ impl Governor {
                 self.unsettled = [Duration::ZERO; 3];
                 self.added = [0.0; 3];
                 self.latest = [None; 3];
+                self.since = 0.0;
             }
             LiveEnd::Failed(_) => self.gave_up(&run),
             LiveEnd::Paused if is_overdrawn => {
@@ -231,6 +239,20 @@ impl Governor {
             self.added[at] += (foreseen - (before.foreseen - before.took).max(0.0)).max(0.0);
         }
         self.latest[at] = Some(Call { version: plan.version, foreseen, took });
+    }
+
+    /// Where changes never stop, nothing may ever be settled: what an engine that is not set up would have
+    /// done meanwhile speaks for its set-up all the same.
+    fn note_never_settled(&mut self, plan: &Plan, took: f64) {
+        self.since += took;
+        let would_have =
+            |other: &&Forecast| other.set_up > 0.0 && self.since >= UNSETTLED_TIMES * other.work;
+        let others: Vec<Forecast> = plan.others.iter().filter(would_have).copied().collect();
+        let since = self.since;
+        for other in &others {
+            self.experience_mut(other.engine).regret += since - other.work;
+            self.since = 0.0;
+        }
     }
 
     /// A budget with what changes on the way have added to it.

@@ -61,6 +61,11 @@ impl PendingChanges {
         Ok(())
     }
 
+    /// Edits that wait.
+    pub fn edits(&self) -> usize {
+        self.edits
+    }
+
     pub fn batches_taken_in(&self) -> u64 {
         self.taken_in
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::actors::messages::{CostVerdict, FinishedSetUp, SourcedDelta};
 use crate::ids::SystemVersion;
+use crate::policy::holding::Hold;
 use crate::policy::idempotence::{AcceptedUpdates, Acquaintance};
 use crate::policy::planning::{Governor, Plan};
 use crate::policy::scheduling;
@@ -23,6 +24,7 @@ const SLICE_ENTRIES: u64 = 1 << 17;
 pub struct LiveSolve {
     engine: LiveEngine,
     governor: Governor,
+    hold: Hold,
     accepted: AcceptedUpdates,
     /// A copy of `x` as it was announced last.
     x: Vec<f64>,
@@ -96,6 +98,7 @@ impl LiveSolve {
         Ok(Self {
             engine,
             governor: Governor::default(),
+            hold: Hold::default(),
             accepted: AcceptedUpdates::default(),
             x,
             drain: Drain::default(),
@@ -191,6 +194,11 @@ impl LiveSolve {
         })
     }
 
+    /// Whether so many edits are to wait until the run under way has settled the system.
+    pub fn keeps_waiting(&self, edits: usize) -> bool {
+        self.hold.keeps(self.engine.version(), edits)
+    }
+
     /// Who may work. While a set-up is out there is no other long one.
     fn offers(&self) -> Vec<Offer> {
         let mut offers = self.engine.offers();
@@ -256,6 +264,9 @@ impl LiveSolve {
         let took = stopwatch.lap(done.work);
         self.governor.learn(&plan, &done, took);
         if !was_settled {
+            let foreseen = plan.predicted.saturating_sub(plan.set_up);
+            let is_settled = done.end == LiveEnd::Settled;
+            self.hold.worked(self.engine.version(), foreseen, took, is_settled);
             self.drain.engine = Some(plan.engine);
             self.drain.predicted = self.drain.predicted.max(plan.predicted);
             self.drain.took += took;

@@ -76,6 +76,8 @@ pub struct LiveEngine {
     proof: Proof,
     /// What stands where nothing is proven.
     estimate: NormEstimate,
+    /// The largest that rounding can have come to in a row, and in which measurement.
+    slack: Option<(u64, f64)>,
     iteration: Iteration,
     /// Where a factorisation is worth a try.
     path: Option<Path>,
@@ -147,6 +149,7 @@ impl LiveEngine {
             tolerance,
             proof,
             estimate: NormEstimate::default(),
+            slack: None,
             iteration,
             path,
             version: 0,
@@ -357,11 +360,22 @@ impl LiveEngine {
         true
     }
 
-    /// Measures `b − A x` and keeps it; returns its norm. O(nnz + n).
+    /// Makes sure that what is kept of `b − A x` is measured, and that it is known what rounding of that
+    /// can come to; returns its norm. Two passes at most.
     pub fn measure(&mut self) -> f64 {
-        self.live.measure();
+        let is_known = self.live.is_fresh() && self.slack_of_measurement().is_some();
+        if !is_known {
+            let slacks = self.live.measure_with_slacks();
+            self.proof.note_measurement(&self.live, &slacks);
+            self.slack = Some((self.live.measurements(), slacks.into_iter().fold(0.0, f64::max)));
+        }
         self.norm_at_most = self.live.residual_norm();
         self.norm_at_most
+    }
+
+    /// The largest that rounding can have come to in a row of the last measurement, where that is known.
+    fn slack_of_measurement(&self) -> Option<f64> {
+        self.slack.filter(|(of, _)| *of == self.live.measurements()).map(|(_, slack)| slack)
     }
 
     /// `‖r‖₂` of the residual kept. O(n).
@@ -380,7 +394,7 @@ impl LiveEngine {
     }
 
     /// What is known about `‖x* − x‖∞`, also while changes wait to be worked in. O(n); two products more
-    /// the first time after a measurement. Where nothing is proven and a factor is at hand, now and then a solve
+    /// the first time after a measurement by an engine. Where nothing is proven and a factor is at hand, now and then a solve
     /// more, by which `‖A⁻¹‖` is estimated.
     pub fn error_bound(&mut self) -> StatedBound {
         let row_max = self.row_max();
@@ -397,13 +411,17 @@ impl LiveEngine {
         self.estimated(x_max)
     }
 
-    /// The estimate for something that is `size`. O(nnz): what rounding can have done to a measurement of
-    /// the residual counts.
-    fn estimated(&self, size: f64) -> StatedBound {
-        let live = &self.live;
-        let of_row = |row: usize| live.residual(row).abs() + live.measurement_slack(row);
-        let residual_max = (0..live.order()).map(of_row).fold(live.drift(), f64::max);
-        match self.estimate.error(residual_max + live.drift()) {
+    /// The estimate for something that is `size`. O(n), two products more the first time after a
+    /// measurement by another: what rounding can have done to it counts.
+    fn estimated(&mut self, size: f64) -> StatedBound {
+        if !self.estimate.is_begun() {
+            return StatedBound::NONE;
+        }
+        if self.slack_of_measurement().is_none() {
+            self.measure();
+        }
+        let slack = self.slack_of_measurement().unwrap_or(f64::INFINITY);
+        match self.estimate.error(self.live.residual_max() + slack + self.live.drift()) {
             Some(error) => StatedBound::stated(BoundKind::Estimated, error, size),
             None => StatedBound::NONE,
         }

@@ -10,6 +10,7 @@ mod matrix;
 mod node;
 mod overlay;
 mod push;
+mod slack;
 mod state;
 mod sweep;
 

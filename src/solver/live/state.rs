@@ -102,7 +102,6 @@ pub struct Measurement {
     pub residual_max: f64,
     /// `maxᵢ |rᵢ kept − rᵢ measured|`.
     pub drift_max: f64,
-    pub drift_row: usize,
     /// Rows at or above their threshold.
     pub active_rows: usize,
 }
@@ -214,24 +213,6 @@ impl LiveSystem {
         self.drift
     }
 
-    /// At least what rounding of a measurement of `r[row]` with the present `x` can come to. O(entries of
-    /// the row).
-    ///
-    /// Source: Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1, with twice the unit.
-    pub(super) fn measurement_slack(&self, row: usize) -> f64 {
-        let (mut terms, mut size) = (0_usize, self.rhs[row].abs());
-        for (col, value) in self.matrix.row(row) {
-            let term = value * self.nodes[col as usize].x;
-            // A factor 0 rounds nothing.
-            terms += usize::from(value != 0.0 && self.nodes[col as usize].x != 0.0);
-            size += term.abs();
-        }
-        match terms {
-            0 => 0.0,
-            _ => (terms + 4) as f64 * (f64::EPSILON * size + f64::MIN_POSITIVE),
-        }
-    }
-
     /// Counts measurements of the whole residual.
     pub fn measurements(&self) -> u64 {
         self.measurements
@@ -292,18 +273,34 @@ impl LiveSystem {
     /// Measures `r = b − A x` and keeps it. O(nnz + n).
     pub fn measure(&mut self) -> Measurement {
         let x = self.copy_x();
-        let mut fresh = huge_pages::zeros(self.order());
-        self.matrix.residual(&x, &self.rhs, &mut fresh);
-        let drifts = || self.nodes.iter().zip(&fresh).map(|(node, fresh)| node.r - fresh);
-        let drift_max = largest(drifts());
-        let drift_row = drifts().position(|drift| drift.abs() == drift_max).unwrap_or(0);
-        self.keep(&x, &fresh);
-        Measurement {
-            residual_max: largest(fresh.into_iter()),
-            drift_max,
-            drift_row,
-            active_rows: self.active_rows(),
+        self.measure_at(&x)
+    }
+
+    /// The same, unless what is kept is what was measured last; with what rounding of that measurement
+    /// can come to in each row. One pass more.
+    pub(super) fn measure_with_slacks(&mut self) -> Vec<f64> {
+        let x = self.copy_x();
+        if !self.is_fresh() {
+            self.measure_at(&x);
         }
+        self.measurement_slacks(&x)
+    }
+
+    fn measure_at(&mut self, x: &[f64]) -> Measurement {
+        let mut fresh = huge_pages::zeros(self.order());
+        self.matrix.residual(x, &self.rhs, &mut fresh);
+        let (mut residual_max, mut drift_max, mut active_rows) = (0.0, 0.0, 0);
+        let Self { nodes, active, .. } = self;
+        active.rewrite(nodes.len(), |row| {
+            let node = &mut nodes[row];
+            drift_max = larger(drift_max, node.r - fresh[row]);
+            residual_max = larger(residual_max, fresh[row]);
+            node.r = fresh[row];
+            active_rows += node.is_active() as usize;
+            node.is_active()
+        });
+        self.note_measured();
+        Measurement { residual_max, drift_max, active_rows }
     }
 
     /// Takes over `x` of length n, finite, and measures `r`; returns `‖r‖₂`. One pass over `A`, and
@@ -322,6 +319,10 @@ impl LiveSystem {
             (node.x, node.r) = (x[row], measured[row]);
             node.is_active()
         });
+        self.note_measured();
+    }
+
+    fn note_measured(&mut self) {
         self.largest = 0.0;
         self.drift = 0.0;
         self.measurements += 1;
@@ -446,9 +447,12 @@ fn check_x(order: usize, x: &[f64]) -> Result<(), LiveFault> {
 
 /// The largest magnitude; not a number if one of the values is not.
 fn largest(values: impl Iterator<Item = f64>) -> f64 {
-    values.fold(0.0, |largest: f64, value| match value.is_nan() {
-        true => f64::NAN,
-        false if largest.is_nan() => largest,
-        false => largest.max(value.abs()),
-    })
+    values.fold(0.0, larger)
+}
+
+#[inline(always)]
+fn larger(largest: f64, value: f64) -> f64 {
+    let size = value.abs();
+    // What is not a number is never left again.
+    if size > largest || size.is_nan() { size } else { largest }
 }

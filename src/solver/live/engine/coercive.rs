@@ -172,11 +172,17 @@ impl Coercive {
         {
             return Some(norm);
         }
-        live.measure();
-        let slacks = (0..live.order()).map(|row| live.measurement_slack(row));
-        let norm = scaled_norm(self.held.as_ref()?.scale(), slacks);
-        self.measured = Some((live.measurements(), norm));
-        Some(norm)
+        let slacks = live.measure_with_slacks();
+        self.note_measurement(live.measurements(), &slacks);
+        self.measured.map(|(_, norm)| norm)
+    }
+
+    /// Takes in what rounding of a measurement can come to in each row. O(n).
+    pub fn note_measurement(&mut self, measurement: u64, slacks: &[f64]) {
+        self.measured = self
+            .held
+            .as_ref()
+            .map(|held| (measurement, scaled_norm(held.scale(), slacks.iter().copied())));
     }
 
     pub fn memory_bytes(&self) -> u64 {

@@ -118,8 +118,7 @@ impl Departure {
         if !self.is_met_by(norm + rounding) {
             return None;
         }
-        let slack =
-            kernel::chunk_sum(live.order(), |row| live.measurement_slack(row).powi(2)).sqrt();
+        let slack = kernel::norm2(&live.measurement_slacks(&live.copy_x()));
         let residual_norm = norm + rounding + (slack + live.drift() * (live.order() as f64).sqrt());
         self.is_met_by(residual_norm).then_some(Settlement {
             version: self.version,

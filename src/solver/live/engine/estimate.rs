@@ -118,12 +118,17 @@ impl NormEstimate {
         }
     }
 
+    /// Whether anything is known of the norm.
+    pub fn is_begun(&self) -> bool {
+        self.known.max(self.best) > 0.0
+    }
+
     /// What the error of `x` is estimated to be at most, where every true residual is at most
     /// `residual_max`.
     pub fn error(&self, residual_max: f64) -> Option<f64> {
         let norm = self.known.max(self.best);
         let error = SAFETY * norm * residual_max;
-        (norm > 0.0 && error.is_finite()).then_some(error)
+        (self.is_begun() && error.is_finite()).then_some(error)
     }
 }
 

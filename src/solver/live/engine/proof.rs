@@ -311,7 +311,17 @@ impl Proof {
         Licence::new(Ground::HMatrix { margin: held.margin_least }, version).ok()
     }
 
-    /// Bounds `‖x* − x‖∞`. O(n), and two products the first time after each measurement. `row_max` is
+    /// Takes in what rounding of the measurement just made can come to in each row, so that bounds need no
+    /// other. O(n).
+    pub fn note_measurement(&mut self, live: &LiveSystem, slacks: &[f64]) {
+        let measurement = live.measurements();
+        match self.held.as_mut().filter(|held| held.witness.holds()) {
+            Some(held) => _ = held.note_measurement(measurement, slacks),
+            None => self.coercive.note_measurement(measurement, slacks),
+        }
+    }
+
+    /// Bounds `‖x* − x‖∞`. O(n), and two products the first time after a measurement that was not noted. `row_max` is
     /// at least every `|rᵢ|` as kept; large systems are bounded by it alone.
     pub fn overall(&mut self, live: &mut LiveSystem, row_max: f64) -> StatedBound {
         let Some(factor) = self.error_factor(live, row_max) else { return StatedBound::NONE };
@@ -430,12 +440,14 @@ impl Held {
         {
             return quotient;
         }
-        if !live.is_fresh() {
-            live.measure();
-        }
-        let rows = self.witness.w().iter().enumerate();
-        let quotient = greatest(rows.map(|(row, w)| live.measurement_slack(row) / w)) * UP;
-        self.measured = Some((live.measurements(), quotient));
+        let slacks = live.measure_with_slacks();
+        self.note_measurement(live.measurements(), &slacks)
+    }
+
+    fn note_measurement(&mut self, measurement: u64, slacks: &[f64]) -> f64 {
+        let quotients = slacks.iter().zip(self.witness.w()).map(|(slack, w)| slack / w);
+        let quotient = greatest(quotients) * UP;
+        self.measured = Some((measurement, quotient));
         quotient
     }
 }
