@@ -706,7 +706,8 @@ proptest! {
         prop_assert!(model.catch_up(&live) <= 1e-14 * scale.max(8.0));
         let (expected, size) = model.residual(&x);
         for row in 0..n {
-            prop_assert!((live.residual(row) - expected[row]).abs() <= 1e-12 * size[row]);
+            let off = (live.residual(row) - expected[row]).abs();
+            prop_assert!(off <= 1e-12 * size[row], "row {row}: {off:e} of {:e}, drift {:e}", size[row], live.drift());
             for col in 0..n {
                 let (found, held) = (live.matrix().value(row, col), model.value(row, col));
                 prop_assert!((found - held).abs() <= 1e-14 * scale.max(8.0));

@@ -47,7 +47,13 @@ pub struct LiveSystem {
     /// At least `|aₖᵢ| / |aᵢᵢ|` of every entry whose column has a diagonal.
     pub(super) growth: f64,
     measurements: u64,
+    /// For each row the largest number that changes have put through its residual since that was measured:
+    /// the upper quarter of it, rounded up.
+    passed: Vec<u16>,
 }
+
+/// The upper quarter of infinity.
+const NOT_FINITE: u16 = 0x7FF0;
 
 /// How large `|rᵢ|` may be: below its threshold a row is left alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -140,6 +146,7 @@ impl LiveSystem {
             column_entries_max: 0,
             growth: 0.0,
             measurements: 0,
+            passed: vec![0; order],
         };
         live.place_columns();
         for (row, node) in live.nodes.iter_mut().enumerate() {
@@ -260,6 +267,7 @@ impl LiveSystem {
     pub fn memory_bytes(&self) -> u64 {
         let rows = self.rhs.capacity() * size_of::<f64>()
             + self.nodes.capacity() * size_of::<Node>()
+            + self.passed.capacity() * size_of::<u16>()
             + self.active.memory_bytes();
         self.matrix.memory_bytes() + rows as u64
     }
@@ -326,6 +334,7 @@ impl LiveSystem {
         self.largest = 0.0;
         self.drift = 0.0;
         self.measurements += 1;
+        self.passed.fill(0);
     }
 
     /// Measures `r` of one row and keeps it; returns how far the kept one was off. O(entries of the row).
@@ -379,7 +388,17 @@ impl LiveSystem {
             size += term.abs();
         }
         self.nodes[row].r = rest;
+        self.passed[row] = 0;
         self.drift += self.row_entries_max as f64 * f64::EPSILON * size;
+    }
+
+    /// Remembers what goes through the residual of a row; returns the largest there was since it was
+    /// measured, or a little more.
+    pub(super) fn pass(&mut self, row: usize, part: f64) -> f64 {
+        let passed = &mut self.passed[row];
+        // No sign bit, and more than the rest of the number counts; infinity and what is none stay so.
+        *passed = (*passed).max(((part.to_bits() >> 48) as u16).saturating_add(1).min(NOT_FINITE));
+        f64::from_bits(u64::from(*passed) << 48)
     }
 
     /// The largest `|aₖᵢ| / |aᵢᵢ|` of a column; 0 without a diagonal.

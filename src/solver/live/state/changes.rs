@@ -6,9 +6,9 @@ use crate::solver::live::delta::{
 };
 use crate::solver::live::matrix::Slot;
 
-/// A change whose parts are this much larger than what stays is worth a fresh residual of its row:
-/// the digits that it costs are those of the parts.
-const CANCELLATION: f64 = 1_024.0;
+/// What changes have put through a residual may be so many times what stays of the row; beyond that it is
+/// measured afresh: the digits that were lost are those of the largest part.
+const CANCELLATION: f64 = 64.0;
 
 impl LiveSystem {
     /// Makes all of a delta's changes or none; `r` follows. O(1) for each edit, beside finding its place
@@ -113,7 +113,9 @@ impl LiveSystem {
         let node = &mut self.nodes[row];
         let parts = node.r.abs() + change.abs();
         node.r += change;
-        let is_safe = parts <= CANCELLATION * (node.r.abs() + size);
+        let left = node.r.abs() + size;
+        // What is not finite is for the measurement to say.
+        let is_safe = self.pass(row, parts) <= CANCELLATION * left;
         if is_safe {
             self.largest = self.largest.max(parts);
             self.drift += 4.0 * f64::EPSILON * parts;
