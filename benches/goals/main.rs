@@ -94,8 +94,11 @@ fn measure(number: u32, asked: &Asked, folder: &Path, peers: &Peers) {
             let address = harness::http::start_server();
             let seconds = asked.seconds.ceil() as u64;
             let systems = staleness::SYSTEMS.into_iter();
-            for pair in systems.filter(|(letter, _)| asked.wants_system(letter)) {
-                staleness::measure("G13", address, pair, seconds).print();
+            let storms = systems.map(|pair| (pair, staleness::STORM));
+            let singles = staleness::SINGLES.into_iter().map(|pair| (pair, staleness::SINGLE));
+            let all = storms.chain(singles);
+            for (pair, rate) in all.filter(|((letter, _), _)| asked.wants_system(letter)) {
+                staleness::measure("G13", address, pair, rate, seconds).print();
             }
         }
         14 => print(["c", "d"].into_iter().flat_map(product).collect()),

@@ -11,26 +11,32 @@ use crate::harness::quantile;
 use crate::harness::systems::{system, title};
 use crate::table::{Row, Wanted, duration};
 
-const RATE: u64 = 50_000;
+/// Changes a second of a storm, and of single changes that each find the system settled.
+pub const STORM: u64 = 50_000;
+pub const SINGLE: u64 = 1_000;
 
 /// Systems with the staleness that is wanted, in milliseconds.
 pub const SYSTEMS: [(&str, f64); 6] =
     [("e", 5.0), ("a", 5.0), ("g", 50.0), ("c", 200.0), ("d", 400.0), ("b", 1_000.0)];
 
+/// The same for single changes.
+pub const SINGLES: [(&str, f64); 2] = [("e", 2.0), ("a", 2.0)];
+
 pub fn measure(
     goal: &'static str,
     address: SocketAddr,
     (letter, limit): (&str, f64),
+    rate: u64,
     seconds: u64,
 ) -> Row {
     let clock = Clock::system();
-    let work = format!("{letter}: staleness at {RATE} changes of b a second, p99");
+    let work = format!("{letter}: staleness at {rate} changes of b a second, p99");
     let found = system(letter);
     let storm = Storm {
         order: found.order(),
         scale: norm_infinity(found.rhs()),
-        rate: Some(RATE),
-        lines: (RATE * seconds) as usize,
+        rate: Some(rate),
+        lines: (rate * seconds) as usize,
     };
     let id = open_session(address, &found);
     drop(found);
@@ -58,9 +64,9 @@ pub fn measure(
     // What the session learns at the start is not the rule.
     let stale = &stale[stale.len() / 4..];
     let slow = quantile(stale, 0.99);
-    let rate = storm.lines as f64 / sent.took.as_secs_f64();
+    let taken = storm.lines as f64 / sent.took.as_secs_f64();
     let note = format!(
-        "median {}, worst {}, {} states, {rate:.0} changes a second taken",
+        "median {}, worst {}, {} states, {taken:.0} changes a second taken",
         duration(quantile(stale, 0.5)),
         duration(stale.iter().copied().max().unwrap_or(Duration::ZERO)),
         announced.len(),
