@@ -176,7 +176,8 @@ pub fn send_storm(clock: &Clock, address: SocketAddr, id: &str, storm: &Storm) -
     while due.len() < lines {
         let elapsed = clock.now().since(started);
         let target = match rate {
-            Some(rate) => (elapsed.as_micros() as u64 * rate / 1_000_000) as usize,
+            // The first is due at once.
+            Some(rate) => (elapsed.as_micros() as u64 * rate / 1_000_000) as usize + 1,
             None => due.len() + 256,
         };
         piece.clear();
@@ -196,7 +197,7 @@ pub fn send_storm(clock: &Clock, address: SocketAddr, id: &str, storm: &Storm) -
             socket.write_all(&piece).expect("written");
         }
         if let Some(rate) = rate {
-            let next = Duration::from_micros(due.len() as u64 * 1_000_000 / rate);
+            let next = Duration::from_micros((due.len() as u64 * 1_000_000).div_ceil(rate));
             let is_seldom = rate <= SELDOM;
             let pause = next.saturating_sub(clock.now().since(started));
             std::thread::sleep(if is_seldom { pause } else { PACE });
