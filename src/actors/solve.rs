@@ -448,6 +448,7 @@ impl Solve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::timestamp::Timestamp;
     use crate::runtime::clock::Clock;
     use crate::runtime::stopwatch::WorkCost;
     use crate::solver::analysis::Analysis;
@@ -493,5 +494,35 @@ mod tests {
         assert_eq!((solve.lane(), solve.is_converged()), (Lane::Heavy, false));
         run(&mut solve, vec![]);
         assert!(solve.iteration() > before, "the heavy lane steps");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_edits_wait_for_a_run_that_is_under_way_and_go_when_it_has_settled() {
+        let n = 10_000;
+        let system = gallery::diagonally_dominant(n, 50_000, 1).unwrap();
+        let analysis = Analysis::of(&system);
+        let engine = Engine::new(system, analysis, None, SolveOptions::default()).unwrap();
+        let mut solve = Solve::new(engine, XPartialMax::AtMost(4), UpdateEvery::Auto).live();
+        let clock = Clock::scenario(Timestamp { unix_microseconds: 0 });
+        let charged = WorkCost::Charged { picoseconds_per_nonzero: 1_000 };
+        let unwanted = AtomicBool::new(false);
+        // A quantum is one piece of work: less than a whole run.
+        let run = |solve: &mut Solve, changes| {
+            let mut stopwatch = Stopwatch::start(&clock, charged);
+            solve.run(changes, vec![], None, Duration::from_nanos(1), &mut stopwatch, &unwanted)
+        };
+        while solve.wants_work() {
+            run(&mut solve, vec![]);
+        }
+        assert!(!solve.keeps_waiting(1_000), "nothing is under way");
+        let mut delta = CostDelta::default();
+        (0..n).for_each(|row| delta.edit_rhs(row, Change::Add(1e-3), None));
+        run(&mut solve, vec![SourcedDelta { delta, source: None }]);
+        assert!(!solve.is_converged(), "one piece of work does not settle it");
+        assert!(solve.keeps_waiting(8) && !solve.keeps_waiting(7));
+        while !solve.is_converged() {
+            run(&mut solve, vec![]);
+        }
+        assert!(!solve.keeps_waiting(1_000), "it is settled");
     }
 }

@@ -509,6 +509,12 @@ mod tests {
         assert!(took <= ratio_max * best, "{took} s, the best fixed choice {best} s");
     }
 
+    /// An offer of an engine that is set up.
+    fn ready(engine: EngineName, foreseen: u64, version: u64) -> Offer {
+        let (predicted, step) = (entries(foreseen), entries(1_000));
+        Offer { engine, predicted, set_up: Work::default(), step, version }
+    }
+
     const RELAXATION: EngineName = EngineName::Relaxation;
     const ITERATION: EngineName = EngineName::Iteration;
     const PATH: EngineName = EngineName::Path;
@@ -521,14 +527,7 @@ mod tests {
         // Relaxation is foreseen to take a hundredth of the other, and is never done before the next
         // change.
         for version in 0..2_000 {
-            let offer = |engine, foreseen| Offer {
-                engine,
-                predicted: entries(foreseen),
-                set_up: Work::default(),
-                step: entries(1_000),
-                version,
-            };
-            let offers = [offer(RELAXATION, 10_000), offer(ITERATION, 1_000_000)];
+            let offers = [ready(RELAXATION, 10_000, version), ready(ITERATION, 1_000_000, version)];
             let plan = governor.choose(&offers).unwrap();
             let is_relaxed = plan.engine == RELAXATION;
             let end = if is_relaxed { LiveEnd::Paused } else { LiveEnd::Settled };
@@ -544,20 +543,33 @@ mod tests {
         let mut iterated = 0;
         // Each call does what was foreseen, and as much comes anew: settled never, behind never.
         for version in 0..2_000 {
-            let offer = |engine, foreseen| Offer {
-                engine,
-                predicted: entries(foreseen),
-                set_up: Work::default(),
-                step: entries(1_000),
-                version,
-            };
-            let offers = [offer(RELAXATION, 100_000), offer(ITERATION, 1_000_000)];
+            let offers =
+                [ready(RELAXATION, 100_000, version), ready(ITERATION, 1_000_000, version)];
             let plan = governor.choose(&offers).unwrap();
             iterated += u32::from(plan.engine == ITERATION);
             let done = LiveWork { work: entries(100_000), end: LiveEnd::Paused };
             governor.learn(&plan, &done, Duration::from_micros(150));
         }
         assert_eq!(iterated, 0);
+    }
+
+    #[test]
+    fn a_set_up_that_would_settle_a_storm_is_made_although_nothing_ever_is() {
+        let mut governor = Governor::default();
+        let took = Duration::from_millis(4);
+        let set_up = entries(1 << 30);
+        let asked = (0..10_000).find(|&version| {
+            let path = Offer { set_up, ..ready(PATH, 1_000_000, version) };
+            let plan = governor.choose(&[path, ready(ITERATION, 30_000_000, version)]).unwrap();
+            if plan.engine == ITERATION {
+                let done = LiveWork { work: entries(2_000_000), end: LiveEnd::Paused };
+                governor.learn(&plan, &done, took);
+            }
+            plan.engine == PATH
+        });
+        // Its set-up is foreseen to take 1.6 s: at half of that spent in vain, and not at once.
+        let spent = took * asked.expect("the set-up is asked for") as u32;
+        assert!(spent > Duration::from_millis(800) && spent < Duration::from_millis(3_200));
     }
 
     #[test]

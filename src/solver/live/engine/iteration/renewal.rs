@@ -79,18 +79,7 @@ impl Renewal {
 impl MethodTask {
     pub fn run(self, unwanted: &Arc<AtomicBool>) -> MethodParts {
         let Self { mut method, snapshot, memory_bytes_max, generation } = self;
-        let rows = snapshot.rows();
-        let rhs = snapshot.rhs();
-        let problem = Problem {
-            rows,
-            corrections: &[],
-            rhs,
-            threshold: 1.0,
-            iteration: 0,
-            memory_bytes_max,
-            unwanted,
-        };
-        // A set-up looks at the matrix alone.
+        let problem = of_snapshot(&snapshot, memory_bytes_max, unwanted);
         let mut iterate = Iterate { x: vec![], r: vec![], norm: 1.0, is_true: false };
         let outcome = match method.step(&problem, &mut iterate) {
             Advance::Prepared(preparation) => Ok(preparation),
@@ -103,17 +92,7 @@ impl MethodTask {
     }
 
     fn problem<'a>(&'a self, unwanted: &'a Arc<AtomicBool>) -> Problem<'a> {
-        let memory_bytes_max = self.memory_bytes_max;
-        let (rows, rhs) = (self.snapshot.rows(), self.snapshot.rhs());
-        Problem {
-            rows,
-            corrections: &[],
-            rhs,
-            threshold: 1.0,
-            iteration: 0,
-            memory_bytes_max,
-            unwanted,
-        }
+        of_snapshot(&self.snapshot, self.memory_bytes_max, unwanted)
     }
 
     /// Of the snapshot.
@@ -130,6 +109,23 @@ impl MethodTask {
     pub fn peak_bytes(&self, unwanted: &Arc<AtomicBool>) -> u64 {
         let step = self.method.next_step_bytes(&self.problem(unwanted));
         self.snapshot.memory_bytes() + self.method.memory_bytes() + step
+    }
+}
+
+/// A set-up looks at the matrix alone.
+fn of_snapshot<'a>(
+    snapshot: &'a Snapshot,
+    memory_bytes_max: u64,
+    unwanted: &'a Arc<AtomicBool>,
+) -> Problem<'a> {
+    Problem {
+        rows: snapshot.rows(),
+        corrections: &[],
+        rhs: snapshot.rhs(),
+        threshold: 1.0,
+        iteration: 0,
+        memory_bytes_max,
+        unwanted,
     }
 }
 
