@@ -1,5 +1,5 @@
 //! The governor against every fixed engine: the same changes worked into the same solved systems, by
-//! relaxation alone, the path alone, the warm method alone, and as the governor chooses.
+//! relaxation alone, the path alone, the warm method alone, and as the governor chooses, in turns.
 //!
 //! ```text
 //! cargo bench --bench planning                         systems a e g p, p a PageRank of 65,536 pages
@@ -31,8 +31,12 @@ const USUAL: [&str; 4] = ["a", "e", "g", "p"];
 /// Changes at a time.
 const BATCHES: [usize; 3] = [1, 100, 10_000];
 
-/// Batches at least.
+/// Batches at least and at most.
 const TURNS_MIN: usize = 6;
+const TURNS_MAX: usize = 2_000;
+
+/// A fixed engine that takes so many times what the best does is out.
+const BEHIND: f64 = 4.0;
 
 /// `p` is a PageRank of 65,536 pages.
 fn system(letter: &str) -> LinearSystem {
@@ -42,92 +46,117 @@ fn system(letter: &str) -> LinearSystem {
     }
 }
 
-/// What the batches of a size took.
+/// A contender with its own copy of the system.
+struct Racer {
+    live: LiveEngine,
+    contender: Contender,
+    /// Failed, or took too long for a batch.
+    gave_up: bool,
+}
+
+/// What the batches of a size took one racer.
 #[derive(Default)]
 struct Run {
     took: Vec<Duration>,
     /// Set-ups between batches, which are not in `took`.
     idle: Duration,
     tally: Tally,
-    /// The engine failed, or a batch took longer than the limit.
-    gave_up: bool,
 }
 
 impl Run {
-    fn mean(&self) -> Option<f64> {
+    fn mean(&self) -> f64 {
         let counted = &self.took[self.took.len() / 2..];
-        let sum: Duration = counted.iter().sum();
-        (!self.gave_up).then(|| sum.as_secs_f64() / counted.len() as f64)
+        counted.iter().sum::<Duration>().as_secs_f64() / counted.len() as f64
     }
 }
 
-fn run(
-    live: &mut LiveEngine,
-    contender: &mut Contender,
-    (batch, target, limit): (usize, Target, Duration),
-) -> Run {
-    let mut draws = Draws::seeded(batch as u64);
-    let mut run = Run::default();
-    let began = ProcessTime::now();
-    while run.took.len() < TURNS_MIN || (began.elapsed() < limit && run.took.len() < 2_000) {
+impl Racer {
+    fn of(letter: &str, mut contender: Contender) -> Self {
+        let mut live = solved(system(letter));
+        let gave_up = !contender.prepare(&mut live);
+        Self { live, contender, gave_up }
+    }
+
+    fn is_governed(&self) -> bool {
+        matches!(self.contender, Contender::Governed(_))
+    }
+
+    /// One batch, drawn from `seed`: the same for every racer.
+    fn take(&mut self, run: &mut Run, (batch, target, seed): (usize, Target, u64), limit: Duration) {
+        let mut draws = Draws::seeded(seed);
+        let live = &mut self.live;
         let deltas: Vec<CostDelta> =
             (0..batch).map(|_| change(live.live(), target, &mut draws)).collect();
         let started = ProcessTime::now();
         for delta in &deltas {
             live.apply(delta).expect("a change of what is held");
         }
-        let is_settled = contender.settle(live, &mut run.tally, 4 * limit);
+        self.gave_up = !self.contender.settle(live, &mut run.tally, limit);
         run.took.push(started.elapsed());
-        if !is_settled {
-            run.gave_up = true;
-            return run;
+        if self.gave_up {
+            return;
         }
         // As a session does while nothing else is to be done.
-        if let Contender::Governed(_) = contender {
+        if let Contender::Governed(_) = self.contender {
             let started = ProcessTime::now();
-            contender.prepare(live);
+            self.contender.prepare(live);
             run.idle += started.elapsed();
         }
         let (found, threshold) = (live.measure(), live.residual_threshold());
         assert!(found <= threshold, "{found:e} > {threshold:e}");
     }
-    run
+}
+
+/// All racers in turns, batch by batch, until each has had `limit` on average. Who is hopelessly behind
+/// takes no more turns.
+fn run(racers: &mut [Racer], (batch, target): (usize, Target), limit: Duration) -> Vec<Option<Run>> {
+    let mut runs: Vec<Option<Run>> =
+        racers.iter().map(|racer| (!racer.gave_up).then(Run::default)).collect();
+    let began = ProcessTime::now();
+    let limit_of_all = limit * runs.iter().flatten().count() as u32;
+    for turn in 0..TURNS_MAX {
+        if turn >= TURNS_MIN && began.elapsed() > limit_of_all {
+            break;
+        }
+        let best = runs.iter().flatten().filter(|run| run.took.len() >= TURNS_MIN).map(Run::mean);
+        let best = best.fold(f64::INFINITY, f64::min);
+        let seed = (batch as u64) << 32 | turn as u64;
+        for (racer, run) in racers.iter_mut().zip(&mut runs) {
+            let Some(run) = run else { continue };
+            let is_behind = run.took.len() >= TURNS_MIN && run.mean() > BEHIND * best;
+            if !racer.gave_up && (racer.is_governed() || !is_behind) {
+                racer.take(run, (batch, target, seed), 4 * limit);
+            }
+        }
+    }
+    for (racer, run) in racers.iter().zip(&mut runs) {
+        run.take_if(|_| racer.gave_up);
+    }
+    runs
 }
 
 fn cell(run: Option<&Run>) -> String {
-    match run {
-        Some(run) if !run.gave_up => format!("{:.4}", run.mean().unwrap_or(0.0) * 1e3),
-        Some(_) | None => "–".to_owned(),
-    }
+    run.map_or("–".to_owned(), |run| format!("{:.4}", run.mean() * 1e3))
 }
 
 fn race(letter: &str, target: Target, limit: Duration) {
     let mut contenders: Vec<Contender> = EngineName::ALL.map(Contender::Fixed).into();
     contenders.push(Contender::governor());
-    let mut runs: Vec<Vec<Option<Run>>> = vec![];
-    for contender in &mut contenders {
-        let mut live = solved(system(letter));
-        let mut is_able = contender.prepare(&mut live);
-        let of_sizes = BATCHES.map(|batch| {
-            let run = is_able.then(|| run(&mut live, contender, (batch, target, limit)));
-            is_able &= run.as_ref().is_some_and(|run| !run.gave_up);
-            run
-        });
-        runs.push(of_sizes.into());
-    }
-    for (at, batch) in BATCHES.iter().enumerate() {
-        let row: Vec<Option<&Run>> = runs.iter().map(|of_sizes| of_sizes[at].as_ref()).collect();
-        let best = row[..3].iter().flatten().filter_map(|run| run.mean());
-        let best = best.fold(f64::INFINITY, f64::min);
-        let governed = row[3].expect("the governor always runs");
-        let ratio = governed.mean().map_or(f64::NAN, |mean| mean / best);
+    let mut racers: Vec<Racer> =
+        contenders.into_iter().map(|contender| Racer::of(letter, contender)).collect();
+    for batch in BATCHES {
+        let runs = run(&mut racers, (batch, target), limit);
+        let (fixed, governed) = runs.split_at(3);
+        let best = fixed.iter().flatten().map(Run::mean).fold(f64::INFINITY, f64::min);
+        let governed = governed[0].as_ref().expect("the governor always settles");
         println!(
-            "| {letter} | {} | {batch} | {} | {} | {} | {} | {ratio:.2} | {:?} | {:.1} of {} batches, {:.1} for set-ups |",
+            "| {letter} | {} | {batch} | {} | {} | {} | {} | {:.2} | {:?} | {:.1} of {} batches, {:.1} for set-ups |",
             if target == Target::Rhs { "b" } else { "A" },
-            cell(row[0]),
-            cell(row[1]),
-            cell(row[2]),
-            cell(row[3]),
+            cell(fixed[0].as_ref()),
+            cell(fixed[1].as_ref()),
+            cell(fixed[2].as_ref()),
+            cell(Some(governed)),
+            governed.mean() / best,
             governed.tally.calls,
             (governed.took.iter().sum::<Duration>() + governed.idle).as_secs_f64() * 1e3,
             governed.took.len(),
