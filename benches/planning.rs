@@ -82,7 +82,12 @@ impl Racer {
     }
 
     /// One batch, drawn from `seed`: the same for every racer.
-    fn take(&mut self, run: &mut Run, (batch, target, seed): (usize, Target, u64), limit: Duration) {
+    fn take(
+        &mut self,
+        run: &mut Run,
+        (batch, target, seed): (usize, Target, u64),
+        limit: Duration,
+    ) {
         let mut draws = Draws::seeded(seed);
         let live = &mut self.live;
         let deltas: Vec<CostDelta> =
@@ -109,7 +114,11 @@ impl Racer {
 
 /// All racers in turns, batch by batch, until each has had `limit` on average. Who is hopelessly behind
 /// takes no more turns.
-fn run(racers: &mut [Racer], (batch, target): (usize, Target), limit: Duration) -> Vec<Option<Run>> {
+fn run(
+    racers: &mut [Racer],
+    (batch, target): (usize, Target),
+    limit: Duration,
+) -> Vec<Option<Run>> {
     let mut runs: Vec<Option<Run>> =
         racers.iter().map(|racer| (!racer.gave_up).then(Run::default)).collect();
     let began = ProcessTime::now();
