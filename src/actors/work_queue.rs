@@ -1,5 +1,7 @@
-//! Hands quanta and set-ups to workers, first come first served within a lane. Holds at most one of each
-//! per session, because a session asks for the next one only when it has the last one back.
+//! Hands quanta and set-ups to workers, first come first served within a lane, to whom has rested least: a
+//! session that is alone keeps its worker, and with it what the worker's core has cached of it. Holds at
+//! most one of each per session, because a session asks for the next one only when it has the last one
+//! back.
 
 use std::collections::VecDeque;
 
@@ -18,7 +20,8 @@ pub struct WorkQueue {
 #[derive(Default)]
 struct LaneQueue {
     waiting: VecDeque<Unit>,
-    ready: VecDeque<WorkerReady>,
+    /// Who has rested least is last.
+    ready: Vec<WorkerReady>,
 }
 
 /// What a worker does at a time.
@@ -30,8 +33,7 @@ enum Unit {
 impl LaneQueue {
     fn dispatch(&mut self) {
         while !self.waiting.is_empty() && !self.ready.is_empty() {
-            let (Some(unit), Some(worker)) = (self.waiting.pop_front(), self.ready.pop_front())
-            else {
+            let (Some(unit), Some(worker)) = (self.waiting.pop_front(), self.ready.pop()) else {
                 return;
             };
             // A worker that said it is ready has an empty mailbox: one message per `WorkerReady`.
@@ -80,7 +82,7 @@ impl Handler<WorkerReady> for WorkQueue {
 
     fn handle(&mut self, ready: WorkerReady, _: &mut Self::Context) {
         let lane = self.lane(ready.lane);
-        lane.ready.push_back(ready);
+        lane.ready.push(ready);
         lane.dispatch();
     }
 }
