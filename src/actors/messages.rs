@@ -10,7 +10,7 @@ use crate::actors::frame_channel::{FrameBatch, FrameSender};
 use crate::actors::solve::{QuantumReport, Solve};
 use crate::ids::{SessionId, SubscriptionId, SystemVersion, UpdateSource, WorkerId};
 use crate::policy::admission::Overload;
-use crate::policy::scheduling::Lane;
+use crate::policy::scheduling::{Lane, Waiting};
 use crate::protocol::entries::EntriesOptions;
 use crate::protocol::frame::{EndReason, Warning};
 use crate::protocol::status::{NodeStatus, SessionStatus};
@@ -257,6 +257,8 @@ pub struct RunQuantum {
     pub set_up: Option<FinishedSetUp>,
     pub lane: Lane,
     pub budget: Duration,
+    /// Edits that wait for the session meanwhile.
+    pub waiting_edits: Waiting,
     pub asked_at: Moment,
     /// Set by the session when it has ended: what was not begun yet need not be.
     pub unwanted: Arc<AtomicBool>,

@@ -20,7 +20,7 @@ use crate::actors::solver_worker::SolverWorker;
 use crate::actors::subscription::Subscription;
 use crate::actors::work_queue::WorkQueue;
 use crate::ids::{NodeId, SessionId, WorkerId};
-use crate::policy::scheduling::Lane;
+use crate::policy::scheduling::{Lane, Waiting};
 use crate::protocol::frame::Warning;
 use crate::protocol::status::{NodeStatus, SessionStatus};
 use crate::protocol::stream_options::StreamOptions;
@@ -95,10 +95,12 @@ pub struct Node {
 impl Node {
     /// Starts the actors of a node. To be called inside a running actix system.
     pub fn start(config: &NodeConfig, environment: Environment, placement: Placement) -> Self {
-        let queue = WorkQueue::start_in_arbiter(&placement.arbiter(), |_| WorkQueue::default());
-        let short = (0..config.workers).map(|_| Lane::Short);
-        let heavy = (0..config.heavy_workers).map(|_| Lane::Heavy);
-        for (number, lane) in (0..).zip(short.chain(heavy)) {
+        let queue = WorkQueue::default();
+        let short = (0..config.workers).map(|_| (Lane::Short, queue.length(Lane::Short)));
+        let heavy = (0..config.heavy_workers).map(|_| (Lane::Heavy, queue.length(Lane::Heavy)));
+        let workers: Vec<(Lane, Waiting)> = short.chain(heavy).collect();
+        let queue = WorkQueue::start_in_arbiter(&placement.arbiter(), |_| queue);
+        for (number, lane) in (0..).zip(workers) {
             let ready = queue.clone().recipient();
             let worker = SolverWorker::new(WorkerId(number), lane, environment.clone(), ready);
             SolverWorker::start_in_arbiter(&placement.arbiter(), |_| worker);

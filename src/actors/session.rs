@@ -216,6 +216,7 @@ impl Session {
                     set_up: self.set_up.take_back(),
                     lane,
                     budget: self.quantum,
+                    waiting_edits: self.changes.waiting_edits(),
                     asked_at: self.environment.clock.now(),
                     unwanted: Arc::clone(&self.unwanted),
                     reply_to: ctx.address().recipient(),

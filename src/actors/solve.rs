@@ -14,7 +14,7 @@ use crate::actors::messages::{CostVerdict, EntriesQuestion, FinishedSetUp, Sourc
 use crate::actors::solve::live::{Accepted, LiveSolve, Next, Worked};
 use crate::ids::SystemVersion;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
-use crate::policy::scheduling::{self, Lane};
+use crate::policy::scheduling::{self, Lane, QuantumBudget};
 use crate::runtime::stopwatch::Stopwatch;
 use crate::solver::change_tracker::{ChangeTracker, XPartialMax};
 use crate::solver::engine::{Engine, Selection};
@@ -249,7 +249,7 @@ impl Solve {
     }
 
     /// Works `changes` into the system, takes over what was set up for it and answers `questions`, then
-    /// steps until the budget is spent, the engine has nothing more to do, the next step belongs into
+    /// steps until the `budget` is spent, the engine has nothing more to do, the next step belongs into
     /// another lane, there is enough to announce, a set-up is to be sent out, or nobody wants it any more.
     /// Does at least one step, if there is one and it is no long one that the changes have brought into
     /// the short lane.
@@ -258,7 +258,7 @@ impl Solve {
         changes: Vec<SourcedDelta>,
         questions: Vec<EntriesQuestion>,
         set_up: Option<FinishedSetUp>,
-        budget: Duration,
+        budget: &QuantumBudget,
         stopwatch: &mut Stopwatch,
         unwanted: &AtomicBool,
     ) -> QuantumReport {
@@ -282,7 +282,10 @@ impl Solve {
             if let Stepped::Ended(outcome) = stepped {
                 break Some(outcome);
             }
-            let spent = stopwatch.elapsed() >= budget || reports.len() >= REPORTS_MAX;
+            let has_to_tell = !(reports.is_empty() && verdicts.is_empty() && answers.is_empty());
+            let keeps_waiting = |edits| self.keeps_waiting(edits);
+            let spent = budget.is_spent(stopwatch.elapsed(), has_to_tell, keeps_waiting)
+                || reports.len() >= REPORTS_MAX;
             let is_done = stepped == Stepped::Settled || !self.wants_work() || self.job.is_some();
             if spent || is_done || self.lane() != lane || unwanted.load(Ordering::Relaxed) {
                 break None;
@@ -448,6 +451,7 @@ impl Solve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::scheduling::Waiting;
     use crate::protocol::timestamp::Timestamp;
     use crate::runtime::clock::Clock;
     use crate::runtime::stopwatch::WorkCost;
@@ -477,8 +481,9 @@ mod tests {
         let unwanted = AtomicBool::new(false);
         let run = |solve: &mut Solve, changes| {
             let mut stopwatch = Stopwatch::start(&clock, charged);
-            let budget = Duration::from_millis(1);
-            solve.run(changes, vec![], None, budget, &mut stopwatch, &unwanted)
+            let (queue, edits) = (Waiting::default(), Waiting::default());
+            let budget = QuantumBudget { fair: Duration::from_millis(1), queue, edits };
+            solve.run(changes, vec![], None, &budget, &mut stopwatch, &unwanted)
         };
         run(&mut solve, vec![]);
         while solve.wants_work() {
@@ -498,8 +503,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_edits_wait_for_a_run_that_is_under_way_and_go_when_it_has_settled() {
-        let n = 10_000;
-        let system = gallery::diagonally_dominant(n, 50_000, 1).unwrap();
+        let n = 50_000;
+        let system = gallery::diagonally_dominant(n, 250_000, 1).unwrap();
         let analysis = Analysis::of(&system);
         let engine = Engine::new(system, analysis, None, SolveOptions::default()).unwrap();
         let mut solve = Solve::new(engine, XPartialMax::AtMost(4), UpdateEvery::Auto).live();
@@ -507,9 +512,12 @@ mod tests {
         let charged = WorkCost::Charged { picoseconds_per_nonzero: 1_000 };
         let unwanted = AtomicBool::new(false);
         // A quantum is one piece of work: less than a whole run.
+        let (queue, edits) = (Waiting::default(), Waiting::default());
+        queue.tell(1);
+        let budget = QuantumBudget { fair: Duration::from_nanos(1), queue, edits };
         let run = |solve: &mut Solve, changes| {
             let mut stopwatch = Stopwatch::start(&clock, charged);
-            solve.run(changes, vec![], None, Duration::from_nanos(1), &mut stopwatch, &unwanted)
+            solve.run(changes, vec![], None, &budget, &mut stopwatch, &unwanted)
         };
         while solve.wants_work() {
             run(&mut solve, vec![]);

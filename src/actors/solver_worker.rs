@@ -13,7 +13,7 @@ use crate::actors::messages::{
 };
 use crate::actors::solve::{QuantumReport, Solve};
 use crate::ids::{SessionId, WorkerId};
-use crate::policy::scheduling::Lane;
+use crate::policy::scheduling::{Lane, QuantumBudget, Waiting};
 use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
 use crate::runtime::stopwatch::Stopwatch;
@@ -24,6 +24,8 @@ use crate::solver::outcome::Work;
 pub struct SolverWorker {
     worker: WorkerId,
     lane: Lane,
+    /// Work that waits in its lane.
+    queue_length: Waiting,
     environment: Environment,
     queue: Recipient<WorkerReady>,
     /// The queue drops its handle with the quantum that it sends. An actor without a handle anywhere
@@ -34,11 +36,11 @@ pub struct SolverWorker {
 impl SolverWorker {
     pub fn new(
         worker: WorkerId,
-        lane: Lane,
+        (lane, queue_length): (Lane, Waiting),
         environment: Environment,
         queue: Recipient<WorkerReady>,
     ) -> Self {
-        Self { worker, lane, environment, queue, own_address: None }
+        Self { worker, lane, queue_length, environment, queue, own_address: None }
     }
 
     fn report_ready(&self, ctx: &Context<Self>) {
@@ -135,6 +137,7 @@ impl Handler<RunQuantum> for SolverWorker {
             questions,
             set_up,
             budget,
+            waiting_edits,
             asked_at,
             unwanted,
             reply_to,
@@ -144,10 +147,12 @@ impl Handler<RunQuantum> for SolverWorker {
         let started = Event::QuantumStarted { session, worker: self.worker, waited };
         self.environment.recorder.record(started);
 
+        let queue = self.queue_length.clone();
+        let budget = QuantumBudget { fair: budget, queue, edits: waiting_edits };
         let mut stopwatch = self.environment.stopwatch();
         let ran = catch_unwind(AssertUnwindSafe(|| match unwanted.load(Ordering::Relaxed) {
             true => QuantumReport::default(),
-            false => solve.run(changes, questions, set_up, budget, &mut stopwatch, &unwanted),
+            false => solve.run(changes, questions, set_up, &budget, &mut stopwatch, &unwanted),
         }));
         let returned = match ran {
             Ok(report) => Ok((solve, report)),
@@ -245,7 +250,8 @@ mod tests {
                 work_cost: WorkCost::Measured,
             };
             let queue = Forgetful(sent).start().recipient();
-            SolverWorker::new(WorkerId(0), Lane::Short, environment, queue).start();
+            SolverWorker::new(WorkerId(0), (Lane::Short, Waiting::default()), environment, queue)
+                .start();
             let worker = received.recv().await.expect("a worker reports when it starts");
             // Long enough for its context to look around once more.
             for _ in 0..10 {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use actix::{Actor, Context, Handler};
 
 use crate::actors::messages::{RunQuantum, RunSetUp, WorkerReady};
-use crate::policy::scheduling::Lane;
+use crate::policy::scheduling::{Lane, Waiting};
 
 /// The actor between sessions and workers.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub struct WorkQueue {
 #[derive(Default)]
 struct LaneQueue {
     waiting: VecDeque<Unit>,
+    /// What the workers of the lane see of it.
+    length: Waiting,
     /// Who has rested least is last.
     ready: Vec<WorkerReady>,
 }
@@ -32,6 +34,11 @@ enum Unit {
 
 impl LaneQueue {
     fn dispatch(&mut self) {
+        self.dispatch_all();
+        self.length.tell(self.waiting.len());
+    }
+
+    fn dispatch_all(&mut self) {
         while !self.waiting.is_empty() && !self.ready.is_empty() {
             let (Some(unit), Some(worker)) = (self.waiting.pop_front(), self.ready.pop()) else {
                 return;
@@ -46,6 +53,14 @@ impl LaneQueue {
 }
 
 impl WorkQueue {
+    /// How much waits in a lane, for its workers.
+    pub fn length(&self, lane: Lane) -> Waiting {
+        match lane {
+            Lane::Short => self.short.length.clone(),
+            Lane::Heavy => self.heavy.length.clone(),
+        }
+    }
+
     fn lane(&mut self, lane: Lane) -> &mut LaneQueue {
         match lane {
             Lane::Short => &mut self.short,

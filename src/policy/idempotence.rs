@@ -2,6 +2,7 @@
 //! long names are remembered.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::ids::{SystemVersion, UpdateKey, UpdateSource};
 
@@ -12,14 +13,23 @@ const SENDERS_MAX: usize = 1_024;
 
 /// The names of updates that a session has accepted.
 ///
-/// The last 65,536 names; about 160 bytes each. Of what is forgotten, a sequence number is known to be
-/// old and therefore not accepted again; any other name would be.
+/// The last 65,536 names; at most about 160 bytes each. Of what is forgotten, a sequence number is known to
+/// be old and therefore not accepted again; any other name would be.
 #[derive(Debug, Clone, Default)]
 pub struct AcceptedUpdates {
-    versions: BTreeMap<UpdateSource, SystemVersion>,
-    order: VecDeque<UpdateSource>,
-    /// The largest sequence number of each sender that was forgotten.
-    forgotten_sequences: BTreeMap<String, u64>,
+    senders: BTreeMap<Arc<str>, Sender>,
+    order: VecDeque<(Arc<str>, UpdateKey)>,
+    /// Senders of whom something was forgotten.
+    forgetful: usize,
+}
+
+/// What is remembered of one sender.
+#[derive(Debug, Clone, Default)]
+struct Sender {
+    sequences: BTreeMap<u64, SystemVersion>,
+    ids: BTreeMap<String, SystemVersion>,
+    /// The largest sequence number that was forgotten.
+    forgotten_sequence: Option<u64>,
 }
 
 /// What is known of an update before it is applied.
@@ -37,43 +47,73 @@ pub enum Acquaintance {
 impl AcceptedUpdates {
     /// O(log of what is remembered).
     pub fn recall(&self, source: &UpdateSource) -> Acquaintance {
-        if let Some(&version) = self.versions.get(source) {
-            return Acquaintance::Accepted(version);
-        }
-        match (&source.key, self.forgotten_sequences.get(&source.node)) {
-            (&UpdateKey::Sequence(sequence), Some(&forgotten)) if sequence <= forgotten => {
-                Acquaintance::TooOld { forgotten_sequence: forgotten }
-            }
-            _ => Acquaintance::New,
-        }
+        self.senders
+            .get(source.node.as_str())
+            .map_or(Acquaintance::New, |sender| sender.recall(&source.key))
     }
 
     /// Remembers an update that was accepted. O(log of what is remembered).
     pub fn remember(&mut self, source: UpdateSource, version: SystemVersion) {
         if self.order.len() == NAMES_MAX
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((node, oldest)) = self.order.pop_front()
         {
-            self.versions.remove(&oldest);
-            if let UpdateKey::Sequence(sequence) = oldest.key {
-                self.note_forgotten(oldest.node, sequence);
-            }
+            self.forget(&node, &oldest);
         }
-        self.versions.insert(source.clone(), version);
-        self.order.push_back(source);
+        let UpdateSource { node, key } = source;
+        let name = match self.senders.get_key_value(node.as_str()) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(node),
+        };
+        let sender = self.senders.entry(Arc::clone(&name)).or_default();
+        match &key {
+            UpdateKey::Sequence(sequence) => _ = sender.sequences.insert(*sequence, version),
+            UpdateKey::Id(id) => _ = sender.ids.insert(id.clone(), version),
+        }
+        self.order.push_back((name, key));
     }
 
-    fn note_forgotten(&mut self, sender: String, sequence: u64) {
-        if let Some(forgotten) = self.forgotten_sequences.get_mut(&sender) {
-            *forgotten = sequence.max(*forgotten);
-        } else if self.forgotten_sequences.len() < SENDERS_MAX {
-            self.forgotten_sequences.insert(sender, sequence);
+    fn forget(&mut self, node: &Arc<str>, key: &UpdateKey) {
+        let Some(sender) = self.senders.get_mut(node) else { return };
+        match key {
+            UpdateKey::Id(id) => _ = sender.ids.remove(id),
+            UpdateKey::Sequence(sequence) => {
+                sender.sequences.remove(sequence);
+                let is_first = sender.forgotten_sequence.is_none();
+                if !is_first || self.forgetful < SENDERS_MAX {
+                    self.forgetful += usize::from(is_first);
+                    sender.forgotten_sequence = sender.forgotten_sequence.max(Some(*sequence));
+                }
+            }
+        }
+        if sender.is_empty() {
+            self.senders.remove(node);
         }
     }
 
     /// Bytes held, at about.
     pub fn memory_bytes(&self) -> u64 {
         const NAME_BYTES: usize = 160;
-        ((self.order.len() + self.forgotten_sequences.len()) * NAME_BYTES) as u64
+        ((self.order.len() + self.forgetful) * NAME_BYTES) as u64
+    }
+}
+
+impl Sender {
+    fn recall(&self, key: &UpdateKey) -> Acquaintance {
+        let known = match key {
+            UpdateKey::Sequence(sequence) => self.sequences.get(sequence),
+            UpdateKey::Id(id) => self.ids.get(id),
+        };
+        match (known, key, self.forgotten_sequence) {
+            (Some(&version), _, _) => Acquaintance::Accepted(version),
+            (None, UpdateKey::Sequence(sequence), Some(forgotten)) if *sequence <= forgotten => {
+                Acquaintance::TooOld { forgotten_sequence: forgotten }
+            }
+            (None, UpdateKey::Sequence(_) | UpdateKey::Id(_), _) => Acquaintance::New,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sequences.is_empty() && self.ids.is_empty() && self.forgotten_sequence.is_none()
     }
 }
 
@@ -107,5 +147,26 @@ mod tests {
         assert_eq!(accepted.recall(&numbered(1)), too_old);
         assert_eq!(accepted.recall(&numbered(2)), Acquaintance::Accepted(SystemVersion(2)));
         assert_eq!(accepted.recall(&numbered(1 << 40)), Acquaintance::New);
+    }
+
+    #[test]
+    fn senders_without_a_number_are_forgotten_with_their_names_and_others_are_bounded() {
+        let mut accepted = AcceptedUpdates::default();
+        let named = |at: usize| UpdateSource {
+            node: format!("sender {at}"),
+            key: UpdateKey::Id("first".to_owned()),
+        };
+        for at in 0..NAMES_MAX + 10 {
+            accepted.remember(named(at), SystemVersion(at as u64));
+        }
+        assert_eq!((accepted.senders.len(), accepted.order.len()), (NAMES_MAX, NAMES_MAX));
+        assert_eq!(accepted.recall(&named(9)), Acquaintance::New);
+        assert_eq!(accepted.recall(&named(10)), Acquaintance::Accepted(SystemVersion(10)));
+        for at in 0..2 * NAMES_MAX {
+            let node = format!("numbered {at}");
+            accepted.remember(UpdateSource { node, ..numbered(1) }, SystemVersion(1));
+        }
+        assert_eq!(accepted.senders.len(), NAMES_MAX + SENDERS_MAX);
+        assert_eq!(accepted.forgetful, SENDERS_MAX);
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::actors::messages::{ApplyCosts, CostVerdict, CostsUnavailable, SourcedDelta};
 use crate::actors::session::{Phase, Session};
 use crate::actors::solve::QuantumReport;
+use crate::policy::scheduling::Waiting;
 use crate::protocol::frame::{CostsAccepted, FrameBody};
 use crate::runtime::event::Event;
 
@@ -25,6 +26,8 @@ type Answer = Result<Vec<CostVerdict>, CostsUnavailable>;
 pub struct PendingChanges {
     waiting: VecDeque<Batch>,
     edits: usize,
+    /// The same number, for the worker that has the solve.
+    waiting_edits: Waiting,
     /// Batches that were ever taken in, and those that have gone out.
     taken_in: u64,
     sent_out: u64,
@@ -56,6 +59,7 @@ impl PendingChanges {
             return Err(CostsUnavailable::TooManyPending { pending, pending_max });
         }
         self.edits += edits;
+        self.waiting_edits.tell(self.edits);
         self.taken_in += 1;
         self.waiting.push_back(Batch { changes, edits, sender });
         Ok(())
@@ -64,6 +68,11 @@ impl PendingChanges {
     /// Edits that wait.
     pub fn edits(&self) -> usize {
         self.edits
+    }
+
+    /// The same, to be read by others at any time.
+    pub fn waiting_edits(&self) -> Waiting {
+        self.waiting_edits.clone()
     }
 
     pub fn batches_taken_in(&self) -> u64 {
@@ -91,6 +100,7 @@ impl PendingChanges {
             self.out.push((changes.len(), sender));
             taken.extend(changes);
         }
+        self.waiting_edits.tell(self.edits);
         taken
     }
 
@@ -112,6 +122,7 @@ impl PendingChanges {
             let _ = sender.send(Err(CostsUnavailable::Ended));
         }
         self.edits = 0;
+        self.waiting_edits.tell(0);
     }
 }
 

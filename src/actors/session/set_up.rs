@@ -108,6 +108,7 @@ mod tests {
     };
     use crate::actors::session::SessionLinks;
     use crate::ids::{NodeId, SessionId};
+    use crate::policy::scheduling::{QuantumBudget, Waiting};
     use crate::protocol::frame::EndReason;
     use crate::protocol::stream_options::StreamOptions;
     use crate::runtime::clock::Clock;
@@ -160,9 +161,11 @@ mod tests {
 
         fn handle(&mut self, quantum: RunQuantum, _: &mut Self::Context) {
             let RunQuantum { mut solve, changes, questions, set_up, budget, .. } = quantum;
+            let (queue, edits) = (Waiting::default(), Waiting::default());
+            let budget = QuantumBudget { fair: budget, queue, edits };
             let mut stopwatch = self.environment.stopwatch();
             let unwanted = &quantum.unwanted;
-            let report = solve.run(changes, questions, set_up, budget, &mut stopwatch, unwanted);
+            let report = solve.run(changes, questions, set_up, &budget, &mut stopwatch, unwanted);
             quantum.reply_to.do_send(QuantumDone { returned: Ok((solve, report)) });
         }
     }

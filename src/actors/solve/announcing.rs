@@ -57,7 +57,7 @@ impl Solve {
             Solver::Solving(engine) => pass + engine.announce_work(),
             Solver::Live(_) | Solver::Moving => {
                 let nonzeros = nonzeros as u64;
-                // The residual, and two products for its rounding in the bound of the error.
+                // The residual, and at most two products for its rounding in the bound of the error.
                 pass + Work { nonzeros: 3 * nonzeros, flops: 6 * nonzeros }
             }
         }

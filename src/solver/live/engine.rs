@@ -360,14 +360,10 @@ impl LiveEngine {
         true
     }
 
-    /// Makes sure that what is kept of `b − A x` is measured, and that it is known what rounding of that
-    /// can come to; returns its norm. Two passes at most.
+    /// Makes sure that what is kept of `b − A x` is measured; returns its norm. One pass at most.
     pub fn measure(&mut self) -> f64 {
-        let is_known = self.live.is_fresh() && self.slack_of_measurement().is_some();
-        if !is_known {
-            let slacks = self.live.measure_with_slacks();
-            self.proof.note_measurement(&self.live, &slacks);
-            self.slack = Some((self.live.measurements(), slacks.into_iter().fold(0.0, f64::max)));
+        if !self.live.is_fresh() {
+            self.live.measure();
         }
         self.norm_at_most = self.live.residual_norm();
         self.norm_at_most
@@ -418,7 +414,9 @@ impl LiveEngine {
             return StatedBound::NONE;
         }
         if self.slack_of_measurement().is_none() {
-            self.measure();
+            let slacks = self.live.measure_with_slacks();
+            self.slack = Some((self.live.measurements(), slacks.into_iter().fold(0.0, f64::max)));
+            self.norm_at_most = self.live.residual_norm();
         }
         let slack = self.slack_of_measurement().unwrap_or(f64::INFINITY);
         match self.estimate.error(self.live.residual_max() + slack + self.live.drift()) {

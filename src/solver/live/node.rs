@@ -65,6 +65,12 @@ impl Node {
         f64::from_bits(u64::from(self.inverse) << 32)
     }
 
+    /// At least `|aᵢᵢ|`, by few parts in a million; infinite for a diagonal that is 0.
+    pub fn diagonal_at_most(&self) -> f64 {
+        const SLACK: f64 = 1.000_001;
+        SLACK / self.inverse_diagonal().abs()
+    }
+
     /// At most the threshold that was set, by less than one part in a million.
     pub fn threshold(&self) -> f64 {
         f64::from_bits(u64::from(self.threshold) << 32)

@@ -8,7 +8,7 @@ use crate::solver::live::state::LiveSystem;
 /// magnitude, `b` included.
 ///
 /// Source: Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1, with twice the unit.
-fn slack(terms: usize, size: f64) -> f64 {
+pub(super) fn slack(terms: usize, size: f64) -> f64 {
     (terms + 4) as f64 * (f64::EPSILON * size + f64::MIN_POSITIVE)
 }
 

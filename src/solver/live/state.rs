@@ -46,6 +46,8 @@ pub struct LiveSystem {
     pub(super) column_entries_max: usize,
     /// At least `|aₖᵢ| / |aᵢᵢ|` of every entry whose column has a diagonal.
     pub(super) growth: f64,
+    /// What a sweep left of the norm that it had met, when that was measured last.
+    pub(super) fall: Option<f64>,
     measurements: u64,
     /// For each row the largest number that changes have put through its residual since that was measured:
     /// the upper quarter of it, rounded up.
@@ -145,6 +147,7 @@ impl LiveSystem {
             row_entries_max: 0,
             column_entries_max: 0,
             growth: 0.0,
+            fall: None,
             measurements: 0,
             passed: vec![0; order],
         };

@@ -133,8 +133,8 @@ impl LiveSystem {
     /// a measurement of what they leave; each costs one pass over `A`. After a failure `(x, r)` is what
     /// it was before, or what was measured last.
     ///
-    /// What a sweep leaves is not what it has met: it is foreseen to be smaller by what the last sweep
-    /// brought, and once that was measured by what was found then.
+    /// What a sweep leaves is not what it has met: it is foreseen to be smaller by as much as when that was
+    /// measured last, in this run or one before; until then by what the last sweep brought.
     fn sweep_until(&mut self, entries_max: u64, goal: Option<NormGoal>) -> (u64, u64, SweepEnd) {
         let product = self.matrix.nonzeros() as u64;
         let passes_max = entries_max / product.max(1);
@@ -146,7 +146,7 @@ impl LiveSystem {
         let ceiling = self.ceiling();
         let scales = self.scales();
         let (mut x, mut fresh) = (self.copy_x(), vec![]);
-        let (mut sweeps, mut passes, mut met_before, mut fall) = (0, 0, f64::INFINITY, None);
+        let (mut sweeps, mut passes, mut met_before) = (0, 0, f64::INFINITY);
         loop {
             (sweeps, passes) = (sweeps + 1, passes + 1);
             let met = match self.sweep_all(&scales, &mut x, ceiling) {
@@ -154,7 +154,7 @@ impl LiveSystem {
                 Err(failure) => return (0, passes * product, SweepEnd::Failed(failure)),
             };
             let norm_met = met.square.sqrt();
-            let foreseen = norm_met * fall.unwrap_or((norm_met / met_before).min(1.0));
+            let foreseen = norm_met * self.fall.unwrap_or((norm_met / met_before).min(1.0));
             met_before = norm_met;
             let is_few = met.moving <= few;
             let is_last = passes + 2 > passes_max;
@@ -164,7 +164,7 @@ impl LiveSystem {
             fresh.resize(x.len(), 0.0);
             let norm = self.take_over(&x, &mut fresh);
             passes += 1;
-            fall = Some(norm / norm_met);
+            self.fall = Some(norm / norm_met).filter(|fall| fall.is_finite());
             let end = match goal {
                 Some(goal) if norm <= goal.enough => SweepEnd::Near { norm },
                 _ if is_few => SweepEnd::Few,

@@ -178,7 +178,7 @@ impl Coercive {
     }
 
     /// Takes in what rounding of a measurement can come to in each row. O(n).
-    pub fn note_measurement(&mut self, measurement: u64, slacks: &[f64]) {
+    fn note_measurement(&mut self, measurement: u64, slacks: &[f64]) {
         self.measured = self
             .held
             .as_ref()

@@ -12,6 +12,7 @@ use crate::solver::live::engine::witness::{
     Followed, MENDING_PASSES_ALL, SEARCH_PASSES, Searched, WitnessTask, mend,
 };
 use crate::solver::live::licence::{Ground, Licence};
+use crate::solver::live::slack::slack;
 use crate::solver::live::state::{EntryChange, LiveSystem};
 use crate::solver::outcome::{Preparation, Work};
 use crate::solver::proof::{SearchLimits, Witness, WitnessFault};
@@ -27,6 +28,9 @@ const SUNK_FREE: u32 = 3;
 /// Up to this order the bound is always taken over all rows.
 const EXACT_ORDER_MAX: usize = 1 << 15;
 
+/// Rounding of a measurement that is at most this part of the bound is not looked at more closely.
+const ROUNDING_PART: f64 = 1.0 / 64.0;
+
 /// Bounds are rounded up by this, which is more than the few operations behind them round.
 const UP: f64 = 1.0 + 16.0 * f64::EPSILON;
 
@@ -39,8 +43,17 @@ struct Held {
     margin_least: f64,
     /// Whether the least may have risen since.
     is_loose: bool,
-    /// At least `maxᵢ sᵢ / wᵢ`, `sᵢ` being the rounding of the measurement that this is of.
-    measured: Option<(u64, f64)>,
+    /// What rounding of the last measurement can come to.
+    rounding: Option<Rounding>,
+}
+
+/// At least `maxᵢ sᵢ / wᵢ`, `sᵢ` being the rounding of the measurement that this is of.
+#[derive(Debug, Clone, Copy)]
+struct Rounding {
+    measurement: u64,
+    quotient: f64,
+    /// By a pass over `A`, so that none would find less.
+    is_close: bool,
 }
 
 /// The witness under change, or why there is none.
@@ -311,18 +324,9 @@ impl Proof {
         Licence::new(Ground::HMatrix { margin: held.margin_least }, version).ok()
     }
 
-    /// Takes in what rounding of the measurement just made can come to in each row, so that bounds need no
-    /// other. O(n).
-    pub fn note_measurement(&mut self, live: &LiveSystem, slacks: &[f64]) {
-        let measurement = live.measurements();
-        match self.held.as_mut().filter(|held| held.witness.holds()) {
-            Some(held) => _ = held.note_measurement(measurement, slacks),
-            None => self.coercive.note_measurement(measurement, slacks),
-        }
-    }
-
-    /// Bounds `‖x* − x‖∞`. O(n), and two products the first time after a measurement that was not noted. `row_max` is
-    /// at least every `|rᵢ|` as kept; large systems are bounded by it alone.
+    /// Bounds `‖x* − x‖∞`. O(n), and a product the first time after `x` has moved; one more where rounding may
+    /// make up much of the bound, or where there is no witness. `row_max` is at least every `|rᵢ|` as kept;
+    /// large systems are bounded by it alone.
     pub fn overall(&mut self, live: &mut LiveSystem, row_max: f64) -> StatedBound {
         let Some(factor) = self.error_factor(live, row_max) else { return StatedBound::NONE };
         let absolute = match factor {
@@ -375,12 +379,16 @@ impl Proof {
         if held.is_loose {
             held.find_least();
         }
-        let measured = held.measured(live);
-        let kept = match live.order() <= EXACT_ORDER_MAX || !row_max.is_finite() {
-            true => held.kept_exactly(live),
-            false => row_max / held.w_least * UP,
-        };
-        Some((kept + live.drift() / held.w_least + measured) * UP)
+        if held.rounding_of(live).is_none() && !live.is_fresh() {
+            live.measure();
+        }
+        let mut kept = held.kept(live, row_max);
+        let measurements = live.measurements();
+        let rounding = held.rounding_beside(kept, live);
+        if live.measurements() != measurements {
+            kept = held.kept(live, row_max);
+        }
+        Some((kept + live.drift() / held.w_least + rounding) * UP)
     }
 
     /// The witness, where it holds.
@@ -398,7 +406,7 @@ impl Proof {
 impl Held {
     fn of(witness: Witness) -> Self {
         let mut held =
-            Self { witness, w_least: 0.0, margin_least: 0.0, is_loose: true, measured: None };
+            Self { witness, w_least: 0.0, margin_least: 0.0, is_loose: true, rounding: None };
         held.find_least();
         held
     }
@@ -419,10 +427,10 @@ impl Held {
         self.margin_least = self.margin_least.min(after / self.witness.v()[change.row]);
         if after < before {
             // The row's quotient grows, if it was the largest: by this much.
-            self.measured = self
-                .measured
-                .filter(|_| after > 0.0)
-                .map(|(of, quotient)| (of, quotient * (before / after) * UP));
+            self.rounding = self.rounding.filter(|_| after > 0.0).map(|rounding| Rounding {
+                quotient: rounding.quotient * (before / after) * UP,
+                ..rounding
+            });
         }
     }
 
@@ -432,22 +440,56 @@ impl Held {
         greatest(rows.map(|(node, w)| node.r.abs() / w)) * UP
     }
 
-    /// What rounding of the last measurement can come to. Where `x` has moved since, it is measured anew
-    /// for it: O(nnz) once for each measurement, then O(1).
-    fn measured(&mut self, live: &mut LiveSystem) -> f64 {
-        if let Some((of, quotient)) = self.measured
-            && of == live.measurements()
-        {
-            return quotient;
+    /// The same, by the largest alone where the system is large.
+    fn kept(&self, live: &LiveSystem, row_max: f64) -> f64 {
+        match live.order() <= EXACT_ORDER_MAX || !row_max.is_finite() {
+            true => self.kept_exactly(live),
+            false => row_max / self.w_least * UP,
         }
-        let slacks = live.measure_with_slacks();
-        self.note_measurement(live.measurements(), &slacks)
+    }
+
+    /// What is known of the rounding of the last measurement.
+    fn rounding_of(&self, live: &LiveSystem) -> Option<Rounding> {
+        self.rounding.filter(|rounding| rounding.measurement == live.measurements())
+    }
+
+    /// What rounding of the last measurement can come to: a guess from above where that is next to nothing
+    /// beside `kept`, O(n) for a residual that is fresh; else with a pass over `A`, by which a residual that
+    /// is not fresh is measured. Once for each measurement, then O(1).
+    fn rounding_beside(&mut self, kept: f64, live: &mut LiveSystem) -> f64 {
+        if self.rounding_of(live).is_none() && live.is_fresh() {
+            let (measurement, quotient) = (live.measurements(), self.rounding_at_most(live));
+            self.rounding = Some(Rounding { measurement, quotient, is_close: false });
+        }
+        let known = self.rounding_of(live);
+        let is_enough = |known: &Rounding| known.is_close || known.quotient <= ROUNDING_PART * kept;
+        match known.filter(is_enough) {
+            Some(known) => known.quotient,
+            None => {
+                let slacks = live.measure_with_slacks();
+                self.note_measurement(live.measurements(), &slacks)
+            }
+        }
+    }
+
+    /// At least `maxᵢ sᵢ / wᵢ` for a measurement of the `x` that is kept, without a look at `A`: as
+    /// `Σⱼ |aᵢⱼ| vⱼ = 2 |aᵢᵢ| vᵢ − wᵢ`, the sum of a row's products is at most that times `maxⱼ |xⱼ| / vⱼ`.
+    /// O(n).
+    fn rounding_at_most(&self, live: &LiveSystem) -> f64 {
+        let (v, w) = (self.witness.v(), self.witness.w());
+        let over_v = greatest(live.nodes.iter().zip(v).map(|(node, v)| node.x.abs() / v));
+        let of_row = |row: usize| {
+            let products = 2.0 * live.nodes[row].diagonal_at_most() * v[row] - w[row];
+            let size = over_v * products + live.rhs()[row].abs();
+            slack(live.row_entries_max, size * UP) / w[row]
+        };
+        greatest((0..live.order()).map(of_row)) * UP
     }
 
     fn note_measurement(&mut self, measurement: u64, slacks: &[f64]) -> f64 {
         let quotients = slacks.iter().zip(self.witness.w()).map(|(slack, w)| slack / w);
         let quotient = greatest(quotients) * UP;
-        self.measured = Some((measurement, quotient));
+        self.rounding = Some(Rounding { measurement, quotient, is_close: true });
         quotient
     }
 }
