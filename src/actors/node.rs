@@ -99,14 +99,19 @@ impl Node {
         let short = (0..config.workers).map(|_| (Lane::Short, queue.length(Lane::Short)));
         let heavy = (0..config.heavy_workers).map(|_| (Lane::Heavy, queue.length(Lane::Heavy)));
         let workers: Vec<(Lane, Waiting)> = short.chain(heavy).collect();
-        let queue = WorkQueue::start_in_arbiter(&placement.arbiter(), |_| queue);
+        let threads: Vec<ArbiterHandle> =
+            (0..config.session_threads.max(1)).map(|_| placement.arbiter()).collect();
+        // Beside all sessions it needs no thread: what they ask of it need not wake one.
+        let thread = match threads.as_slice() {
+            [thread] => thread.clone(),
+            _ => placement.arbiter(),
+        };
+        let queue = WorkQueue::start_in_arbiter(&thread, |_| queue);
         for (number, lane) in (0..).zip(workers) {
             let ready = queue.clone().recipient();
             let worker = SolverWorker::new(WorkerId(number), lane, environment.clone(), ready);
             SolverWorker::start_in_arbiter(&placement.arbiter(), |_| worker);
         }
-        let threads: Vec<ArbiterHandle> =
-            (0..config.session_threads.max(1)).map(|_| placement.arbiter()).collect();
         let config = config.clone();
         let directory = SessionDirectory::create(|ctx| {
             let directory = actix::AsyncContext::address(ctx);

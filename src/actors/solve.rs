@@ -278,7 +278,12 @@ impl Solve {
             return QuantumReport { verdicts, accepted, answers, reports, outcome: None, took };
         }
         let outcome = loop {
-            let stepped = self.step(stopwatch, &mut reports);
+            let mut stepped = self.step(stopwatch, &mut reports);
+            if stepped == Stepped::Settled && budget.edits.count() == 0 {
+                // Nobody waits who would join it.
+                self.announce(None, stopwatch, &mut reports);
+                stepped = Stepped::On;
+            }
             if let Stepped::Ended(outcome) = stepped {
                 break Some(outcome);
             }
@@ -391,7 +396,7 @@ impl Solve {
     }
 
     /// One piece of work of a live session. A settled state that is not worth its announcement yet is
-    /// left for the next quantum: changes that wait for it join it, otherwise it is told then.
+    /// left for the next quantum where changes wait that join it, and told otherwise.
     fn step_live(&mut self, stopwatch: &mut Stopwatch, reports: &mut Vec<Report>) -> Stepped {
         let Solver::Live(live) = &mut self.solver else { return Stepped::On };
         if self.is_owed && live.engine().is_settled() {

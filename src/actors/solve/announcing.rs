@@ -50,16 +50,13 @@ impl Solve {
     /// entries that changed.
     pub(super) fn announce_work(&self, progress: Option<Progress>) -> Work {
         let is_measured = progress.is_some_and(|progress| progress.residual_is_true);
-        let (order, nonzeros) = self.size();
+        let order = self.size().0;
         let pass = Work { nonzeros: order as u64, flops: 0 };
         match &self.solver {
             _ if is_measured => pass,
             Solver::Solving(engine) => pass + engine.announce_work(),
-            Solver::Live(_) | Solver::Moving => {
-                let nonzeros = nonzeros as u64;
-                // The residual, and at most two products for its rounding in the bound of the error.
-                pass + Work { nonzeros: 3 * nonzeros, flops: 6 * nonzeros }
-            }
+            Solver::Live(live) => pass + live.engine().announce_work(),
+            Solver::Moving => unreachable!("{MOVING}"),
         }
     }
 

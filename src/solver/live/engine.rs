@@ -369,6 +369,16 @@ impl LiveEngine {
         self.norm_at_most
     }
 
+    /// What [`measure`](Self::measure) and [`error_bound`](Self::error_bound) will take, at about.
+    pub fn announce_work(&self) -> Work {
+        let product = self.live.matrix().nonzeros() as u64;
+        let measurement = if self.live.is_fresh() { 0 } else { product };
+        // Where there is no witness: two passes for the rounding of the measurement.
+        let rounding = if self.proof.holds() { 0 } else { 2 * product };
+        let nonzeros = self.live.order() as u64 + measurement + rounding;
+        Work { nonzeros, flops: 2 * nonzeros }
+    }
+
     /// The largest that rounding can have come to in a row of the last measurement, where that is known.
     fn slack_of_measurement(&self) -> Option<f64> {
         self.slack.filter(|(of, _)| *of == self.live.measurements()).map(|(_, slack)| slack)
