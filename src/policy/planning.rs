@@ -30,6 +30,7 @@ const UNTRIED_MAX: f64 = 1.5;
 /// An engine that lost is tried again after so many runs of its size, then after twice as many, while
 /// it is foreseen to take at most `RETRY_MAX` times the best.
 const RETRY_RUNS: u64 = 64;
+const RETRY_RUNS_MAX: u64 = 2_048;
 const RETRY_MAX: f64 = 2.5;
 
 /// Others are given so many times the budget of an engine that was abandoned before it may try again.
@@ -265,11 +266,20 @@ impl Governor {
         let class = size_class(run.foreseen);
         let spent = run.spent.as_secs_f64();
         let rate = spent / run.foreseen.nonzeros.max(1) as f64;
+        let would_have_won = |other: &Forecast| {
+            other.engine != run.engine && other.set_up == 0.0 && other.work < spent
+        };
+        let has_lost = others.iter().any(would_have_won);
         for name in EngineName::ALL {
             let experience = self.experience_mut(name);
             if name == run.engine {
                 blend(&mut experience.rates[class], rate);
                 experience.idle[class] = 0;
+                let patience = &mut experience.patience[class];
+                *patience = match has_lost {
+                    true => (2 * *patience).clamp(RETRY_RUNS, RETRY_RUNS_MAX),
+                    false => 0,
+                };
             } else {
                 experience.idle[class] += 1;
             }
@@ -632,6 +642,22 @@ mod tests {
                 Truth::of(ITERATION, 1_500_000, 1_500_000, 1.5),
             ]
         });
+    }
+
+    #[test]
+    fn an_engine_that_keeps_losing_is_tried_ever_less() {
+        let truths = |_| {
+            vec![
+                Truth::of(EngineName::Relaxation, 10_000, 10_000, 1.0),
+                Truth::of(EngineName::Iteration, 10_000, 10_000, 2.2),
+            ]
+        };
+        let (few, best_of_few) = play(300, truths);
+        let (many, best_of_many) = play(6_000, truths);
+        let (lost_first, lost_later) =
+            (few - best_of_few, (many - few) - (best_of_many - best_of_few));
+        assert!(lost_first > 1e-6, "it is tried: {lost_first:e}");
+        assert!(lost_later < 2.0 * lost_first, "{lost_later:e} against {lost_first:e}");
     }
 
     #[test]
