@@ -24,8 +24,9 @@ const SIZE_RATIO_LOG2: u32 = 2;
 const BUDGET: f64 = 1.0;
 
 /// An engine that nobody has tried for a size is given a try when it is foreseen to take at most this
-/// many times the best.
+/// many times the best; relaxation, which is abandoned in time, when it is foreseen to take more.
 const UNTRIED_MAX: f64 = 1.5;
+const UNTRIED_MAX_WITH_BUDGET: f64 = 4.0;
 
 /// An engine that lost is tried again after so many runs of its size, then after twice as many, while
 /// it is foreseen to take at most `RETRY_MAX` times the best.
@@ -81,7 +82,7 @@ struct Forecast {
 #[derive(Debug, Clone, Default)]
 struct Experience {
     /// Seconds per foreseen entry, by size; none where nothing was run.
-    rates: [Option<f64>; SIZE_CLASSES],
+    rates: [Option<Rate>; SIZE_CLASSES],
     /// Runs of any engine since this one's last, by size, and how many it waits for.
     idle: [u64; SIZE_CLASSES],
     patience: [u64; SIZE_CLASSES],
@@ -91,6 +92,14 @@ struct Experience {
     set_up_rate: Option<f64>,
     /// Seconds that being set up would have saved so far.
     regret: f64,
+}
+
+/// What runs of a size take, by the middle one of the latest three: a single run that was held up, as the
+/// first after a set-up is, says nothing of the next, and an engine that is left for it may not come back.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    expected: f64,
+    latest: [f64; 2],
 }
 
 /// A run that is not at its end: several calls may be needed until settled.
@@ -273,7 +282,7 @@ impl Governor {
         for name in EngineName::ALL {
             let experience = self.experience_mut(name);
             if name == run.engine {
-                blend(&mut experience.rates[class], rate);
+                Rate::learn(&mut experience.rates[class], rate);
                 experience.idle[class] = 0;
                 let patience = &mut experience.patience[class];
                 *patience = match has_lost {
@@ -295,8 +304,8 @@ impl Governor {
         let class = size_class(run.foreseen);
         let rate = 2.0 * run.spent.as_secs_f64() / run.foreseen.nonzeros.max(1) as f64;
         let experience = self.experience_mut(run.engine);
-        let known = experience.rates[class].unwrap_or(0.0);
-        experience.rates[class] = Some(known.max(rate));
+        let known = experience.rates[class].map_or(0.0, |known| known.expected);
+        experience.rates[class] = Some(Rate::first(known.max(rate)));
         experience.idle[class] = 0;
         let patience = &mut experience.patience[class];
         *patience = (2 * *patience).clamp(RETRY_RUNS, 1 << 20);
@@ -322,6 +331,9 @@ impl Governor {
             let is_ready = offer.set_up.nonzeros == 0;
             let patience = experience.patience[class].max(RETRY_RUNS);
             let is_close = match experience.rates[class] {
+                None if offer.engine == EngineName::Relaxation => {
+                    price <= UNTRIED_MAX_WITH_BUDGET * best
+                }
                 None => price <= UNTRIED_MAX * best,
                 Some(_) => price <= RETRY_MAX * best && experience.idle[class] >= patience,
             };
@@ -408,7 +420,25 @@ impl Experience {
         let distance = |at: &usize| at.abs_diff(class);
         let known = (0..SIZE_CLASSES).filter(|at| self.rates[*at].is_some());
         let nearest = known.min_by_key(distance).and_then(|at| self.rates[at]);
-        nearest.or(self.speed).unwrap_or(SECONDS_PER_ENTRY)
+        nearest.map(|rate| rate.expected).or(self.speed).unwrap_or(SECONDS_PER_ENTRY)
+    }
+}
+
+impl Rate {
+    fn first(seen: f64) -> Self {
+        // The better of the first two counts.
+        Self { expected: seen, latest: [0.0, seen] }
+    }
+
+    fn learn(known: &mut Option<Self>, seen: f64) {
+        let Some(rate) = known else {
+            *known = Some(Self::first(seen));
+            return;
+        };
+        let [before, last] = rate.latest;
+        let middle = before.min(last).max(before.max(last).min(seen));
+        rate.expected += LATEST * (middle - rate.expected);
+        rate.latest = [last, seen];
     }
 }
 
@@ -593,6 +623,31 @@ mod tests {
                 ]
             });
         }
+    }
+
+    #[test]
+    fn relaxation_that_is_foreseen_to_take_three_times_the_best_is_given_a_try() {
+        let truths = |_| {
+            vec![
+                Truth::of(EngineName::Relaxation, 3_000_000, 500_000, 1.5),
+                Truth::of(EngineName::Iteration, 1_000_000, 1_000_000, 1.5),
+            ]
+        };
+        let (took, best) = play(100, truths);
+        assert!(took < 1.1 * best, "{took:e} against {best:e}");
+    }
+
+    #[test]
+    fn one_run_that_is_held_up_does_not_cost_an_engine_its_place() {
+        let truths = |version: u64| {
+            let held_up = if version == 20 { 5.0 } else { 1.0 };
+            vec![
+                Truth::of(EngineName::Path, 1_000_000, 1_000_000, 1.5 * held_up),
+                Truth::of(EngineName::Iteration, 1_600_000, 1_600_000, 1.5),
+            ]
+        };
+        let (took, best) = play(40, truths);
+        assert!(took < 1.01 * best, "{took:e} against {best:e}");
     }
 
     #[test]
