@@ -304,8 +304,9 @@ impl Governor {
         let class = size_class(run.foreseen);
         let rate = 2.0 * run.spent.as_secs_f64() / run.foreseen.nonzeros.max(1) as f64;
         let experience = self.experience_mut(run.engine);
+        // One that blows up now and then is the better engine all the same.
         let known = experience.rates[class].map_or(0.0, |known| known.expected);
-        experience.rates[class] = Some(Rate::first(known.max(rate)));
+        Rate::learn(&mut experience.rates[class], rate.max(known));
         experience.idle[class] = 0;
         let patience = &mut experience.patience[class];
         *patience = (2 * *patience).clamp(RETRY_RUNS, 1 << 20);

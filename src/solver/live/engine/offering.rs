@@ -41,7 +41,7 @@ impl LiveEngine {
             true => Work::default(),
             false => relaxation::predicted(&self.live, self.tolerance.row_threshold()),
         };
-        let nonzeros = 4 * self.live.matrix().nonzeros() as u64;
+        let nonzeros = relaxation::PASSES_MIN * self.live.matrix().nonzeros() as u64;
         let step = Work { nonzeros, flops: 2 * nonzeros };
         Some(Offer {
             engine: EngineName::Relaxation,

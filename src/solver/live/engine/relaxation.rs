@@ -24,7 +24,7 @@ const AIM: f64 = 0.3;
 
 /// Passes over `A` that a call may make at least where most rows are to be relaxed: a measurement is one,
 /// and worth some sweeps. Of a small `A` it may make as many as a whole run takes.
-const PASSES_MIN: u64 = 5;
+pub(super) const PASSES_MIN: u64 = 8;
 const PASSES_OF_A_RUN: u64 = 16;
 const SMALL_RUN_ENTRIES: u64 = 1 << 20;
 
