@@ -48,6 +48,8 @@ pub struct LiveSystem {
     pub(super) growth: f64,
     /// What a sweep left of the norm that it had met, when that was measured last.
     pub(super) fall: Option<f64>,
+    /// What the last sweep met, to what the one before it had met.
+    pub(super) contraction: Option<f64>,
     measurements: u64,
     /// For each row the largest number that changes have put through its residual since that was measured:
     /// the upper quarter of it, rounded up.
@@ -148,6 +150,7 @@ impl LiveSystem {
             column_entries_max: 0,
             growth: 0.0,
             fall: None,
+            contraction: None,
             measurements: 0,
             passed: vec![0; order],
         };

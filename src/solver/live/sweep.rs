@@ -132,6 +132,14 @@ impl LiveSystem {
             })
     }
 
+    /// Passes over `A` that sweeps and their measurement are foreseen to take to the goal; 0 where no sweep has
+    /// told yet. O(n).
+    pub(super) fn passes_to(&self, goal: NormGoal) -> u64 {
+        let Some(contraction) = self.contraction else { return 0 };
+        let sweeps = (goal.aim / self.residual_norm()).ln() / contraction.ln();
+        sweeps.ceil().max(0.0) as u64 + 2
+    }
+
     /// Gauss-Seidel sweeps until few rows are left at or above their threshold or the goal is reached, and
     /// a measurement of what they leave; each costs one pass over `A`. After a failure `(x, r)` is what
     /// it was before, or what was measured last.
@@ -167,6 +175,9 @@ impl LiveSystem {
             let norm_met = met.square.sqrt();
             let foreseen = norm_met * self.fall.unwrap_or((norm_met / met_before).min(1.0));
             is_slow = norm_met > SLOW * met_before;
+            self.contraction = Some(norm_met / met_before)
+                .filter(|part| 0.0 < *part && *part < 1.0)
+                .or(self.contraction);
             met_before = norm_met;
             let is_few = met.moving <= few;
             let is_last = passes + 2 > passes_max;

@@ -23,7 +23,8 @@ const SWEEPS_PER_HALVING: f64 = 1.5;
 const AIM: f64 = 0.3;
 
 /// Passes over `A` that a call may make at least where most rows are to be relaxed: a measurement is one,
-/// and worth some sweeps. Of a small `A` it may make as many as a whole run takes.
+/// and worth some sweeps. It may make as many as a whole run is foreseen to take, and of a small `A` as
+/// many as any run takes.
 pub(super) const PASSES_MIN: u64 = 8;
 const PASSES_OF_A_RUN: u64 = 16;
 const SMALL_RUN_ENTRIES: u64 = 1 << 20;
@@ -70,13 +71,16 @@ pub(super) fn work(
     entries_max: u64,
 ) -> (LiveWork, Option<f64>) {
     let product = live.matrix().nonzeros() as u64;
+    let enough = tolerance.certain_threshold();
+    let goal = NormGoal { enough, aim: AIM * enough };
     let least = match live.is_crowded() {
-        true => (PASSES_OF_A_RUN * product).min(SMALL_RUN_ENTRIES).max(PASSES_MIN * product),
+        true => {
+            let passes = live.passes_to(goal).clamp(PASSES_MIN, PASSES_OF_A_RUN);
+            (PASSES_OF_A_RUN * product).min(SMALL_RUN_ENTRIES).max(passes * product)
+        }
         false => 4 * live.column_entries_max as u64,
     };
     let entries_max = entries_max.max(least);
-    let enough = tolerance.certain_threshold();
-    let goal = NormGoal { enough, aim: AIM * enough };
     let mut entries = 0;
     let mut measurements = 0;
     let (end, norm) = loop {
