@@ -369,6 +369,14 @@ fn solved_version(line: &str) -> Option<u64> {
 }
 
 #[test]
+fn a_session_that_is_alone_keeps_its_worker() {
+    let outcome = run(&CONSTANT_STORM.replace("workers: 1", "workers: 2"), 1);
+    let quanta = outcome.trace.lines().filter(|line| line.contains("quantum_started grid"));
+    let workers: Vec<bool> = quanta.map(|line| line.contains("worker-1 ")).collect();
+    assert!(workers.len() > 100 && workers.iter().all(|worker| *worker == workers[0]));
+}
+
+#[test]
 fn a_storm_in_which_nothing_is_ever_settled_shows_states_solved_for_versions_before() {
     let outcome = run(CONSTANT_STORM, 1);
     assert_eq!(outcome.clients_done, 1);
