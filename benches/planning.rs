@@ -131,8 +131,7 @@ fn run(
     let limit_of_all = limit * runs.iter().flatten().count() as u32;
     let mut turn = 0;
     while turn < TURNS_MIN || turn < TURNS_MAX && began.elapsed() <= limit_of_all {
-        let best = runs.iter().flatten().filter(|run| !run.took.is_empty()).map(Run::mean);
-        let best = best.fold(f64::INFINITY, f64::min);
+        let best = best_of(racers, &runs);
         let block = if best < SHORT { BLOCK } else { 1 };
         for (racer, run) in racers.iter_mut().zip(&mut runs) {
             let Some(run) = run else { continue };
@@ -153,6 +152,13 @@ fn run(
         run.take_if(|_| racer.gave_up);
     }
     runs
+}
+
+/// Seconds for a batch by the best racer that can; infinite before the first turn.
+fn best_of(racers: &[Racer], runs: &[Option<Run>]) -> f64 {
+    let able = racers.iter().zip(runs).filter(|(racer, _)| !racer.gave_up);
+    let runs = able.filter_map(|(_, run)| run.as_ref()).filter(|run| !run.took.is_empty());
+    runs.map(Run::mean).fold(f64::INFINITY, f64::min)
 }
 
 fn cell(run: Option<&Run>) -> String {

@@ -4,21 +4,16 @@
 //! Owns the choice, budgets and when a set-up has paid for itself beforehand; what there is to choose
 //! from is the engine's offer.
 
+mod accounts;
+mod experience;
+
 use std::time::Duration;
 
 use crate::solver::live::{EngineName, LiveEnd, LiveWork, Offer};
 use crate::solver::outcome::Work;
 
-/// Seconds that an entry takes before anything was measured.
-const SECONDS_PER_ENTRY: f64 = 1.5e-9;
-
-/// Weight of the latest run in what is expected of the next.
-const LATEST: f64 = 0.3;
-
-/// Runs are remembered by the size they were foreseen to have, four times larger from one class to
-/// the next: what a forecast is worth differs between one change and ten thousand.
-const SIZE_CLASSES: usize = 16;
-const SIZE_RATIO_LOG2: u32 = 2;
+use accounts::Accounts;
+use experience::Experience;
 
 /// Relaxation may use up this part of what the next best would take before it is abandoned.
 const BUDGET: f64 = 1.0;
@@ -28,14 +23,8 @@ const BUDGET: f64 = 1.0;
 const UNTRIED_MAX: f64 = 1.5;
 const UNTRIED_MAX_WITH_BUDGET: f64 = 4.0;
 
-/// An engine that lost is tried again after so many runs of its size, then after twice as many, while
-/// it is foreseen to take at most `RETRY_MAX` times the best.
-const RETRY_RUNS: u64 = 64;
-const RETRY_RUNS_MAX: u64 = 2_048;
+/// One that lost is tried again while it is foreseen to take at most this many times the best.
 const RETRY_MAX: f64 = 2.5;
-
-/// Others are given so many times the budget of an engine that was abandoned before it may try again.
-const ABANDONED_TIMES: u32 = 4;
 
 /// A system that stays unsettled for so many times of what an engine would take that is not set up.
 const UNSETTLED_TIMES: f64 = 2.0;
@@ -78,30 +67,6 @@ struct Forecast {
     set_up: f64,
 }
 
-/// What is known about one engine.
-#[derive(Debug, Clone, Default)]
-struct Experience {
-    /// Seconds per foreseen entry, by size; none where nothing was run.
-    rates: [Option<Rate>; SIZE_CLASSES],
-    /// Runs of any engine since this one's last, by size, and how many it waits for.
-    idle: [u64; SIZE_CLASSES],
-    patience: [u64; SIZE_CLASSES],
-    /// Seconds per entry that was really touched.
-    speed: Option<f64>,
-    /// Seconds per foreseen entry of a set-up.
-    set_up_rate: Option<f64>,
-    /// Seconds that being set up would have saved so far.
-    regret: f64,
-}
-
-/// What runs of a size take, by the middle one of the latest three: a single run that was held up, as the
-/// first after a set-up is, says nothing of the next, and an engine that is left for it may not come back.
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    expected: f64,
-    latest: [f64; 2],
-}
-
 /// A run that is not at its end: several calls may be needed until settled.
 #[derive(Debug, Clone)]
 struct Run {
@@ -118,27 +83,10 @@ pub struct Governor {
     path: Experience,
     iteration: Experience,
     run: Option<Run>,
-    /// What each engine has spent since the system was last settled, whatever changed meanwhile.
-    unsettled: [Duration; 3],
-    /// What changes on the way were foreseen to add to its work since then: a budget grows by that, and is
-    /// not begun anew.
-    added: [f64; 3],
-    /// The latest call of each engine since then.
-    latest: [Option<Call>; 3],
+    accounts: Accounts,
     /// What was spent by all since it was last settled, or since that was last held against it that another
     /// is not set up.
     since: f64,
-    /// Who was abandoned since then, and the time that others are given before it may try again.
-    abandoned: Vec<(EngineName, Duration)>,
-}
-
-/// A call of an engine: the version it began with, and the seconds it was foreseen to be from settled then
-/// and took.
-#[derive(Debug, Clone, Copy)]
-struct Call {
-    version: u64,
-    foreseen: f64,
-    took: f64,
 }
 
 impl Governor {
@@ -154,7 +102,7 @@ impl Governor {
         if busy.is_empty() {
             return self.choose_set_up(offers, &forecasts);
         }
-        let allowed = |at: usize| !self.is_abandoned(&offers[at]);
+        let allowed = |at: usize| !self.accounts.is_abandoned(offers[at].engine);
         let least = |among: &mut dyn Iterator<Item = (usize, f64)>| {
             among.min_by(|a, b| a.1.total_cmp(&b.1))
         };
@@ -177,21 +125,11 @@ impl Governor {
     /// Takes in what a plan came to and what it took.
     pub fn learn(&mut self, plan: &Plan, done: &LiveWork, took: Duration) {
         let seconds = took.as_secs_f64();
-        match &done.end {
-            LiveEnd::Prepared(preparation) => {
-                let entries = preparation.work.nonzeros.max(1) as f64;
-                let experience = self.experience_mut(plan.engine);
-                blend(&mut experience.set_up_rate, seconds / entries);
-                // What was saved up pays for it; a set-up in several parts goes on with the rest.
-                experience.regret = (experience.regret - seconds).max(0.0);
-                return;
-            }
-            LiveEnd::Settled | LiveEnd::Paused | LiveEnd::Failed(_) => {}
+        if let LiveEnd::Prepared(preparation) = &done.end {
+            self.experience_mut(plan.engine).set_up(preparation.work, seconds);
+            return;
         }
-        if done.work.nonzeros > 0 {
-            let speed = seconds / done.work.nonzeros as f64;
-            blend(&mut self.experience_mut(plan.engine).speed, speed);
-        }
+        self.experience_mut(plan.engine).worked(done.work, seconds);
         let mut run = match self.run.take() {
             Some(run) if (run.engine, run.version) == (plan.engine, plan.version) => run,
             // Changes came on the way: what was foreseen is foreseen anew.
@@ -203,52 +141,26 @@ impl Governor {
             },
         };
         run.spent += took;
-        let at = place(plan.engine);
-        self.unsettled[at] += took;
-        self.note_added(plan, seconds);
+        let own = plan.others.iter().find(|forecast| forecast.engine == plan.engine);
+        let foreseen = own.map_or(0.0, |forecast| forecast.work);
+        self.accounts.spend(plan.engine, plan.version, foreseen, took);
         self.note_never_settled(plan, seconds);
-        let is_overdrawn = self.unsettled[at] >= self.granted(plan.engine, plan.budget);
-        for (engine, left) in &mut self.abandoned {
-            if *engine != plan.engine {
-                *left = left.saturating_sub(took);
-            }
-        }
-        self.abandoned.retain(|(_, left)| !left.is_zero());
+        let is_overdrawn = self.accounts.left(plan.engine, plan.budget).is_zero();
         match done.end {
             LiveEnd::Settled => {
                 self.settled(&run, &plan.others);
-                self.abandoned.clear();
-                self.unsettled = [Duration::ZERO; 3];
-                self.added = [0.0; 3];
-                self.latest = [None; 3];
+                self.accounts = Accounts::default();
                 self.since = 0.0;
             }
             LiveEnd::Failed(_) => self.gave_up(&run),
             LiveEnd::Paused if is_overdrawn => {
                 // Also what was spent before changes came on the way.
-                run.spent = self.unsettled[at];
+                run.spent = self.accounts.abandon(run.engine, plan.budget);
                 self.gave_up(&run);
-                self.abandoned.push((run.engine, plan.budget.saturating_mul(ABANDONED_TIMES)));
-                self.unsettled[at] = Duration::ZERO;
-                self.added[at] = 0.0;
-                self.latest[at] = None;
             }
             LiveEnd::Paused => self.run = Some(run),
             LiveEnd::Prepared(_) => unreachable!("handled above"),
         }
-    }
-
-    /// What changes that came since the engine's last call were foreseen to add to what that had left.
-    fn note_added(&mut self, plan: &Plan, took: f64) {
-        let own = plan.others.iter().find(|forecast| forecast.engine == plan.engine);
-        let foreseen = own.map_or(0.0, |forecast| forecast.work);
-        let at = place(plan.engine);
-        if let Some(before) = self.latest[at]
-            && before.version != plan.version
-        {
-            self.added[at] += (foreseen - (before.foreseen - before.took).max(0.0)).max(0.0);
-        }
-        self.latest[at] = Some(Call { version: plan.version, foreseen, took });
     }
 
     /// Where changes never stop, nothing may ever be settled: what an engine that is not set up would have
@@ -265,32 +177,17 @@ impl Governor {
         }
     }
 
-    /// A budget with what changes on the way have added to it.
-    fn granted(&self, engine: EngineName, budget: Duration) -> Duration {
-        let added = Duration::from_secs_f64(self.added[place(engine)].min(1e9));
-        budget.saturating_add(added)
-    }
-
     fn settled(&mut self, run: &Run, others: &[Forecast]) {
-        let class = size_class(run.foreseen);
         let spent = run.spent.as_secs_f64();
-        let rate = spent / run.foreseen.nonzeros.max(1) as f64;
         let would_have_won = |other: &Forecast| {
             other.engine != run.engine && other.set_up == 0.0 && other.work < spent
         };
         let has_lost = others.iter().any(would_have_won);
         for name in EngineName::ALL {
             let experience = self.experience_mut(name);
-            if name == run.engine {
-                Rate::learn(&mut experience.rates[class], rate);
-                experience.idle[class] = 0;
-                let patience = &mut experience.patience[class];
-                *patience = match has_lost {
-                    true => (2 * *patience).clamp(RETRY_RUNS, RETRY_RUNS_MAX),
-                    false => 0,
-                };
-            } else {
-                experience.idle[class] += 1;
+            match name == run.engine {
+                true => experience.settled(run.foreseen, spent, has_lost),
+                false => experience.passed(run.foreseen),
             }
         }
         for other in others.iter().filter(|other| other.set_up > 0.0) {
@@ -299,17 +196,9 @@ impl Governor {
         }
     }
 
-    /// A run that led to nothing: the engine would have taken longer still.
     fn gave_up(&mut self, run: &Run) {
-        let class = size_class(run.foreseen);
-        let rate = 2.0 * run.spent.as_secs_f64() / run.foreseen.nonzeros.max(1) as f64;
-        let experience = self.experience_mut(run.engine);
-        // One that blows up now and then is the better engine all the same.
-        let known = experience.rates[class].map_or(0.0, |known| known.expected);
-        Rate::learn(&mut experience.rates[class], rate.max(known));
-        experience.idle[class] = 0;
-        let patience = &mut experience.patience[class];
-        *patience = (2 * *patience).clamp(RETRY_RUNS, 1 << 20);
+        let spent = run.spent.as_secs_f64();
+        self.experience_mut(run.engine).gave_up(run.foreseen, spent);
     }
 
     /// The engine whose run is under way, if no change has come since.
@@ -319,26 +208,20 @@ impl Governor {
         offers.iter().position(|offer| is_it(offer) && offer.predicted.nonzeros > 0)
     }
 
-    fn is_abandoned(&self, offer: &Offer) -> bool {
-        self.abandoned.iter().any(|(engine, _)| *engine == offer.engine)
-    }
-
     /// An engine that is to be tried although it is not foreseen to be the best.
     fn explored(&self, offers: &[Offer], busy: &[(usize, f64)], best: f64) -> Option<usize> {
         let is_due = |&(at, price): &(usize, f64)| {
             let offer = &offers[at];
             let experience = self.experience(offer.engine);
-            let class = size_class(offer.predicted);
             let is_ready = offer.set_up.nonzeros == 0;
-            let patience = experience.patience[class].max(RETRY_RUNS);
-            let is_close = match experience.rates[class] {
-                None if offer.engine == EngineName::Relaxation => {
-                    price <= UNTRIED_MAX_WITH_BUDGET * best
-                }
-                None => price <= UNTRIED_MAX * best,
-                Some(_) => price <= RETRY_MAX * best && experience.idle[class] >= patience,
+            let times_max = match experience.is_new_to(offer.predicted) {
+                true if offer.engine == EngineName::Relaxation => UNTRIED_MAX_WITH_BUDGET,
+                true => UNTRIED_MAX,
+                false if experience.has_waited(offer.predicted) => RETRY_MAX,
+                false => return false,
             };
-            is_ready && !self.is_abandoned(offer) && price > best && is_close
+            let is_close = price <= times_max * best;
+            is_ready && !self.accounts.is_abandoned(offer.engine) && price > best && is_close
         };
         busy.iter().find(|candidate| is_due(candidate)).map(|(at, _)| *at)
     }
@@ -356,15 +239,14 @@ impl Governor {
 
     fn plan(&self, offers: &[Offer], at: usize, forecasts: &[Forecast], rival: f64) -> Plan {
         let (offer, forecast) = (&offers[at], forecasts[at]);
-        let speed = self.experience(offer.engine).speed.unwrap_or(SECONDS_PER_ENTRY);
+        let speed = self.experience(offer.engine).speed();
         let budget = match offer.engine {
             EngineName::Relaxation if rival.is_finite() => {
                 Duration::from_secs_f64((BUDGET * rival).min(1e6))
             }
             EngineName::Relaxation | EngineName::Path | EngineName::Iteration => Duration::MAX,
         };
-        let granted = self.granted(offer.engine, budget);
-        let left = granted.saturating_sub(self.unsettled[place(offer.engine)]);
+        let left = self.accounts.left(offer.engine, budget);
         let slice = left.min(SLICE).as_secs_f64();
         let entries = (slice / speed.max(1e-12)) as u64;
         Plan {
@@ -381,12 +263,10 @@ impl Governor {
 
     fn forecast(&self, offer: &Offer) -> Forecast {
         let experience = self.experience(offer.engine);
-        let rate = experience.rate(size_class(offer.predicted));
-        let set_up_rate = experience.set_up_rate.unwrap_or(SECONDS_PER_ENTRY);
         Forecast {
             engine: offer.engine,
-            work: offer.predicted.nonzeros as f64 * rate,
-            set_up: offer.set_up.nonzeros as f64 * set_up_rate,
+            work: experience.foresee(offer.predicted),
+            set_up: experience.foresee_set_up(offer.set_up),
         }
     }
 
@@ -413,50 +293,6 @@ impl Governor {
             EngineName::Iteration => &mut self.iteration,
         }
     }
-}
-
-impl Experience {
-    /// Seconds per foreseen entry for runs of a size: of the nearest size there is.
-    fn rate(&self, class: usize) -> f64 {
-        let distance = |at: &usize| at.abs_diff(class);
-        let known = (0..SIZE_CLASSES).filter(|at| self.rates[*at].is_some());
-        let nearest = known.min_by_key(distance).and_then(|at| self.rates[at]);
-        nearest.map(|rate| rate.expected).or(self.speed).unwrap_or(SECONDS_PER_ENTRY)
-    }
-}
-
-impl Rate {
-    fn first(seen: f64) -> Self {
-        // The better of the first two counts.
-        Self { expected: seen, latest: [0.0, seen] }
-    }
-
-    fn learn(known: &mut Option<Self>, seen: f64) {
-        let Some(rate) = known else {
-            *known = Some(Self::first(seen));
-            return;
-        };
-        let [before, last] = rate.latest;
-        let middle = before.min(last).max(before.max(last).min(seen));
-        rate.expected += LATEST * (middle - rate.expected);
-        rate.latest = [last, seen];
-    }
-}
-
-fn place(engine: EngineName) -> usize {
-    match engine {
-        EngineName::Relaxation => 0,
-        EngineName::Path => 1,
-        EngineName::Iteration => 2,
-    }
-}
-
-fn size_class(work: Work) -> usize {
-    (work.nonzeros.max(1).ilog2() / SIZE_RATIO_LOG2).min(SIZE_CLASSES as u32 - 1) as usize
-}
-
-fn blend(known: &mut Option<f64>, seen: f64) {
-    *known = Some(known.map_or(seen, |known| known + LATEST * (seen - known)));
 }
 
 #[cfg(test)]

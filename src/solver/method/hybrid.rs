@@ -2,7 +2,7 @@
 //! carries it out and moves on to the next candidate when one stalls, breaks down or is too dear.
 
 use crate::solver::analysis::{
-    Analysis, Asymmetry, Definiteness, Diagonal, HMatrixProof, StructuralRank, Verdict,
+    Analysis, Asymmetry, Definiteness, Diagonal, StructuralRank, Verdict,
 };
 use crate::solver::method::direct::Shape;
 use crate::solver::method::{separator, with_preconditioner};
@@ -40,6 +40,10 @@ const DIRECT_FLOPS_FREE: f64 = 5e8;
 
 /// Below this order a factorisation takes milliseconds, and multigrid saves none.
 const MULTIGRID_ORDER_MIN: usize = 2_000;
+
+/// A row's entries off the diagonal may outweigh it by this part of it, as costs that change one by one make
+/// them, and multigrid does as well as where the diagonal dominates.
+const SHORTFALL_MAX: f64 = 1.0 / 64.0;
 
 /// Operations a row that a factorisation may take before multigrid is quicker, which takes about as long
 /// as ordering and factorising a narrow graph do.
@@ -125,10 +129,11 @@ fn portfolio(analysis: &Analysis, rows: Rows) -> Vec<Candidate> {
     let (none, jacobi) = (PreconditionerName::None, PreconditionerName::Jacobi);
     let (free, any) = (direct_flops_max(analysis), f64::INFINITY);
     let wide = || is_wide(analysis, rows);
-    let multigrid = (!comfortable && suits_multigrid(analysis) && wide()).then(|| {
+    let reason = multigrid_reason(analysis).filter(|_| !comfortable && wide());
+    let multigrid = reason.map(|reason| {
         let method = if spd_possible { MethodName::Cg } else { MethodName::Bicgstab };
         let flops_max = MULTIGRID_ITERATIONS_MAX * 20.0 * analysis.nonzeros as f64;
-        add(method, PreconditionerName::Amg, MULTIGRID_REASON, flops_max)
+        add(method, PreconditionerName::Amg, &reason, flops_max)
     });
     let last = add(MethodName::Direct, none, "what is left is to factorise at any cost", any);
     let mut list = Vec::from_iter(multigrid);
@@ -157,16 +162,26 @@ fn portfolio(analysis: &Analysis, rows: Rows) -> Vec<Candidate> {
     list
 }
 
-const MULTIGRID_REASON: &str = "an M-matrix that is hardly dominant, on a graph too wide to factorise quickly, so multigrid needs fewest operations";
-
-/// Whether multigrid is made for the matrix: nothing positive off a positive diagonal, and dominant at
-/// least weakly, so that what varies little is what converges slowly.
-fn suits_multigrid(analysis: &Analysis) -> bool {
-    let is_h_matrix = analysis.h_matrix.or(analysis.h_matrix_up_to_rounding);
-    analysis.order >= MULTIGRID_ORDER_MIN
-        && analysis.signs.z_matrix
-        && analysis.diagonal.smallest > 0.0
-        && is_h_matrix.is_some_and(HMatrixProof::bounds_growth)
+/// Why multigrid, where it is made for the matrix: nothing positive off a positive diagonal, which dominates
+/// at least weakly or but for a little, so that what varies little is what converges slowly.
+fn multigrid_reason(analysis: &Analysis) -> Option<String> {
+    if analysis.order < MULTIGRID_ORDER_MIN
+        || !analysis.signs.z_matrix
+        || analysis.diagonal.smallest <= 0.0
+    {
+        return None;
+    }
+    let is = match analysis.h_matrix.or(analysis.h_matrix_up_to_rounding) {
+        Some(proof) if proof.bounds_growth() => "an M-matrix that is hardly dominant",
+        Some(_) => return None,
+        None if gap(analysis) >= -SHORTFALL_MAX => {
+            "likely an M-matrix, because its rows or columns are dominant but for a little"
+        }
+        None => return None,
+    };
+    Some(format!(
+        "{is}, on a graph too wide to factorise quickly, so multigrid needs fewest operations"
+    ))
 }
 
 /// Whether a factorisation would take more than a narrow graph's. Grids in two dimensions are wide from
@@ -396,7 +411,9 @@ pub(crate) fn certain(analysis: &Analysis, candidate: &Candidate, options: &Solv
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::solver::engine::Engine;
     use crate::solver::gallery;
+    use crate::solver::outcome::Step;
     use crate::solver::system::{LinearSystem, MatrixArrays};
 
     fn last(system: &LinearSystem, options: &SolveOptions) -> Candidate {
@@ -435,6 +452,26 @@ mod tests {
         assert_eq!(first(&wind), (MethodName::Bicgstab, amg));
         let dominant = gallery::diagonally_dominant(20_000, 100_000, 3).unwrap();
         assert_ne!(first(&dominant).1, amg);
+    }
+
+    #[test]
+    fn a_grid_whose_costs_have_moved_a_little_is_still_for_multigrid() {
+        let (mut matrix, rhs) = gallery::poisson_2d(300, 1).unwrap().into_parts();
+        for (row, mut entries) in matrix.outer_iterator_mut().enumerate().step_by(97) {
+            let factor = if row % 2 == 0 { 1.001 } else { 0.999 };
+            entries.iter_mut().take(1).for_each(|(_, value)| *value *= factor);
+        }
+        let mut engine = {
+            let system = LinearSystem::new(matrix, rhs).unwrap();
+            let analysis = Analysis::of(&system);
+            assert!(analysis.h_matrix.or(analysis.h_matrix_up_to_rounding).is_none());
+            Engine::new(system, analysis, None, SolveOptions::default()).unwrap()
+        };
+        let finished = std::iter::repeat_with(|| engine.step());
+        let finished = finished.take(60).any(|step| matches!(step, Step::Finished(_)));
+        assert!(finished, "{} iterations", engine.iteration());
+        let selection = engine.selection();
+        assert_eq!(selection.preconditioner, PreconditionerName::Amg);
     }
 
     #[test]

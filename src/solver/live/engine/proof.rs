@@ -2,6 +2,8 @@
 //! licence of relaxation that it founds, and the error bound that follows from it and the residual, or
 //! from a proof that `A` is positive definite where there is no witness.
 
+mod held;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,11 +14,12 @@ use crate::solver::live::engine::witness::{
     Followed, MENDING_PASSES_ALL, SEARCH_PASSES, Searched, WitnessTask, mend,
 };
 use crate::solver::live::licence::{Ground, Licence};
-use crate::solver::live::slack::slack;
 use crate::solver::live::state::{EntryChange, LiveSystem};
 use crate::solver::outcome::{Preparation, Work};
 use crate::solver::proof::{SearchLimits, Witness, WitnessFault};
 use crate::solver::system::Rows;
+
+use held::{Held, UP, greatest};
 
 /// A search that found nothing is not repeated before so many entries have changed; twice as many
 /// after each further one.
@@ -24,37 +27,6 @@ const RETRY_MIN: u64 = 16;
 
 /// Witnesses that may come home sunk, one after the other, and be mended at once.
 const SUNK_FREE: u32 = 3;
-
-/// Up to this order the bound is always taken over all rows.
-const EXACT_ORDER_MAX: usize = 1 << 15;
-
-/// Rounding of a measurement that is at most this part of the bound is not looked at more closely.
-const ROUNDING_PART: f64 = 1.0 / 64.0;
-
-/// Bounds are rounded up by this, which is more than the few operations behind them round.
-const UP: f64 = 1.0 + 16.0 * f64::EPSILON;
-
-/// The witness with what is known of its smallest row.
-#[derive(Debug)]
-struct Held {
-    witness: Witness,
-    /// At most `minᵢ wᵢ` and `minᵢ wᵢ / vᵢ`.
-    w_least: f64,
-    margin_least: f64,
-    /// Whether the least may have risen since.
-    is_loose: bool,
-    /// What rounding of the last measurement can come to.
-    rounding: Option<Rounding>,
-}
-
-/// At least `maxᵢ sᵢ / wᵢ`, `sᵢ` being the rounding of the measurement that this is of.
-#[derive(Debug, Clone, Copy)]
-struct Rounding {
-    measurement: u64,
-    quotient: f64,
-    /// By a pass over `A`, so that none would find less.
-    is_close: bool,
-}
 
 /// The witness under change, or why there is none.
 #[derive(Debug)]
@@ -122,7 +94,7 @@ impl Proof {
 
     /// Whether `A` is proven to be an H-matrix.
     pub fn holds(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.witness.holds())
+        self.held.as_ref().is_some_and(|held| held.witness().holds())
     }
 
     /// Whether a search may find what is missing.
@@ -151,7 +123,7 @@ impl Proof {
         match (&self.held, &self.fault) {
             (_, Some(fault)) => fault.to_string(),
             (Some(held), None) => {
-                format!("{} rows have lost what their witness needs", held.witness.sunk_rows())
+                format!("{} rows have lost what their witness needs", held.witness().sunk_rows())
             }
             (None, None) => "no witness has been looked for".to_owned(),
         }
@@ -167,7 +139,7 @@ impl Proof {
     }
 
     fn can_be_mended(&self) -> bool {
-        !self.is_beyond_mending && self.held.as_ref().is_some_and(|held| !held.witness.holds())
+        !self.is_beyond_mending && self.held.as_ref().is_some_and(|held| !held.witness().holds())
     }
 
     /// Searches a witness on the spot: mends the one that has sunk; where that fails, the next call looks
@@ -178,7 +150,7 @@ impl Proof {
         if self.can_be_mended()
             && let Some(held) = &self.held
         {
-            let (mended, work) = mend(&held.witness, rows);
+            let (mended, work) = mend(held.witness(), rows);
             let (found, description) = match mended {
                 Some((witness, description)) => (Some(witness), description),
                 None => (None, "the witness could not be mended".to_owned()),
@@ -202,7 +174,8 @@ impl Proof {
     /// A search to be made on a snapshot; what changes meanwhile is followed.
     pub fn detach(&mut self) -> WitnessTask {
         let held = self.held.as_ref().filter(|_| self.can_be_mended());
-        let task = WitnessTask { sunk: held.map(|held| held.witness.clone()), limits: self.limits };
+        let task =
+            WitnessTask { sunk: held.map(|held| held.witness().clone()), limits: self.limits };
         self.out = Some(Followed::default());
         task
     }
@@ -317,11 +290,8 @@ impl Proof {
 
     /// Allows relaxation of `A` as it is now. O(1), O(n) after a row sank and rose again.
     pub fn licence(&mut self, version: u64) -> Option<Licence> {
-        let held = self.held.as_mut().filter(|held| held.witness.holds())?;
-        if held.margin_least <= 0.0 {
-            held.find_least();
-        }
-        Licence::new(Ground::HMatrix { margin: held.margin_least }, version).ok()
+        let held = self.held.as_mut().filter(|held| held.witness().holds())?;
+        Licence::new(Ground::HMatrix { margin: held.margin() }, version).ok()
     }
 
     /// Bounds `‖x* − x‖∞`. O(n), and a product the first time after `x` has moved; one more where rounding may
@@ -375,130 +345,20 @@ impl Proof {
 
     /// At least `maxᵢ |b − A x|ᵢ / wᵢ`; none without a witness that holds.
     fn quotient(&mut self, live: &mut LiveSystem, row_max: f64) -> Option<f64> {
-        let held = self.held.as_mut().filter(|held| held.witness.holds())?;
-        if held.is_loose {
-            held.find_least();
-        }
-        // What is measured now may be larger by what the kept one had drifted.
-        let row_max = row_max + live.drift();
-        if held.rounding_of(live).is_none() && !live.is_fresh() {
-            live.measure();
-        }
-        let mut kept = held.kept(live, row_max);
-        let measurements = live.measurements();
-        let rounding = held.rounding_beside(kept, live);
-        if live.measurements() != measurements {
-            kept = held.kept(live, row_max);
-        }
-        Some((kept + live.drift() / held.w_least + rounding) * UP)
+        let held = self.held.as_mut().filter(|held| held.witness().holds())?;
+        Some(held.quotient(live, row_max))
     }
 
     /// The witness, where it holds.
     pub fn witness(&self) -> Option<&Witness> {
-        self.held.as_ref().map(|held| &held.witness).filter(|witness| witness.holds())
+        self.held.as_ref().map(|held| held.witness()).filter(|witness| witness.holds())
     }
 
     pub fn memory_bytes(&self) -> u64 {
         let followed = self.out.as_ref().map_or(0, Followed::memory_bytes);
-        let held = self.held.as_ref().map_or(0, |held| held.witness.memory_bytes());
+        let held = self.held.as_ref().map_or(0, |held| held.witness().memory_bytes());
         held + followed + self.coercive.memory_bytes()
     }
-}
-
-impl Held {
-    fn of(witness: Witness) -> Self {
-        let mut held =
-            Self { witness, w_least: 0.0, margin_least: 0.0, is_loose: true, rounding: None };
-        held.find_least();
-        held
-    }
-
-    fn find_least(&mut self) {
-        let (v, w) = (self.witness.v(), self.witness.w());
-        self.w_least = w.iter().copied().fold(f64::INFINITY, f64::min);
-        self.margin_least = v.iter().zip(w).map(|(v, w)| w / v).fold(f64::INFINITY, f64::min);
-        self.is_loose = false;
-    }
-
-    fn entry_changed(&mut self, change: &EntryChange) {
-        let before = self.witness.w()[change.row];
-        self.witness.entry_changed(change.row, change.col, change.old, change.new);
-        let after = self.witness.w()[change.row];
-        self.is_loose |= after > before && before <= self.w_least;
-        self.w_least = self.w_least.min(after);
-        self.margin_least = self.margin_least.min(after / self.witness.v()[change.row]);
-        if after < before {
-            // The row's quotient grows, if it was the largest: by this much.
-            self.rounding = self.rounding.filter(|_| after > 0.0).map(|rounding| Rounding {
-                quotient: rounding.quotient * (before / after) * UP,
-                ..rounding
-            });
-        }
-    }
-
-    /// `maxᵢ |rᵢ| / wᵢ` of the residual as kept. O(n).
-    fn kept_exactly(&self, live: &LiveSystem) -> f64 {
-        let rows = live.nodes.iter().zip(self.witness.w());
-        greatest(rows.map(|(node, w)| node.r.abs() / w)) * UP
-    }
-
-    /// The same, by the largest alone where the system is large.
-    fn kept(&self, live: &LiveSystem, row_max: f64) -> f64 {
-        match live.order() <= EXACT_ORDER_MAX || !row_max.is_finite() {
-            true => self.kept_exactly(live),
-            false => row_max / self.w_least * UP,
-        }
-    }
-
-    /// What is known of the rounding of the last measurement.
-    fn rounding_of(&self, live: &LiveSystem) -> Option<Rounding> {
-        self.rounding.filter(|rounding| rounding.measurement == live.measurements())
-    }
-
-    /// What rounding of the last measurement can come to: a guess from above where that is next to nothing
-    /// beside `kept`, O(n) for a residual that is fresh; else with a pass over `A`, by which a residual that
-    /// is not fresh is measured. Once for each measurement, then O(1).
-    fn rounding_beside(&mut self, kept: f64, live: &mut LiveSystem) -> f64 {
-        if self.rounding_of(live).is_none() && live.is_fresh() {
-            let (measurement, quotient) = (live.measurements(), self.rounding_at_most(live));
-            self.rounding = Some(Rounding { measurement, quotient, is_close: false });
-        }
-        let known = self.rounding_of(live);
-        let is_enough = |known: &Rounding| known.is_close || known.quotient <= ROUNDING_PART * kept;
-        match known.filter(is_enough) {
-            Some(known) => known.quotient,
-            None => {
-                let slacks = live.measure_with_slacks();
-                self.note_measurement(live.measurements(), &slacks)
-            }
-        }
-    }
-
-    /// At least `maxᵢ sᵢ / wᵢ` for a measurement of the `x` that is kept, without a look at `A`: as
-    /// `Σⱼ |aᵢⱼ| vⱼ = 2 |aᵢᵢ| vᵢ − wᵢ`, the sum of a row's products is at most that times `maxⱼ |xⱼ| / vⱼ`.
-    /// O(n).
-    fn rounding_at_most(&self, live: &LiveSystem) -> f64 {
-        let (v, w) = (self.witness.v(), self.witness.w());
-        let over_v = greatest(live.nodes.iter().zip(v).map(|(node, v)| node.x.abs() / v));
-        let of_row = |row: usize| {
-            let products = 2.0 * live.nodes[row].diagonal_at_most() * v[row] - w[row];
-            let size = over_v * products + live.rhs()[row].abs();
-            slack(live.row_entries_max, size * UP) / w[row]
-        };
-        greatest((0..live.order()).map(of_row)) * UP
-    }
-
-    fn note_measurement(&mut self, measurement: u64, slacks: &[f64]) -> f64 {
-        let quotients = slacks.iter().zip(self.witness.w()).map(|(slack, w)| slack / w);
-        let quotient = greatest(quotients) * UP;
-        self.rounding = Some(Rounding { measurement, quotient, is_close: true });
-        quotient
-    }
-}
-
-/// The maximum; infinite if one of the values is not a number.
-fn greatest(values: impl Iterator<Item = f64>) -> f64 {
-    values.fold(0.0, |max: f64, value| max.max(if value.is_nan() { f64::INFINITY } else { value }))
 }
 
 #[cfg(test)]
@@ -507,27 +367,6 @@ mod tests {
     use crate::solver::gallery;
     use crate::solver::live::delta::{Change, CostDelta};
     use crate::solver::live::state::Thresholds;
-
-    #[test]
-    fn rounding_that_is_bounded_without_a_look_at_the_matrix_covers_that_of_every_row() {
-        for system in [gallery::diagonally_dominant(400, 2_000, 5), gallery::poisson_2d(20, 5)]
-            .map(Result::unwrap)
-        {
-            let analysis = Analysis::of(&system);
-            let mut proof = Proof::of(&analysis, system.rows(), SearchLimits::default());
-            let x: Vec<f64> = (0..400).map(|row| ((row % 9) as f64 - 4.0) * 1e3).collect();
-            let thresholds = Thresholds::Uniform(1e-8);
-            let mut live = LiveSystem::new(system, &x, thresholds, 10_000).unwrap();
-            if !proof.holds() {
-                proof.search(&mut live, &Arc::default());
-            }
-            let slacks = live.measure_with_slacks();
-            let held = proof.held.as_mut().expect("an H-matrix");
-            let bound = held.rounding_at_most(&live);
-            let by_rows = held.note_measurement(live.measurements(), &slacks);
-            assert!(by_rows <= bound && bound <= 1e4 * by_rows, "{by_rows:e} and {bound:e}");
-        }
-    }
 
     #[test]
     fn a_row_that_sinks_is_mended_and_the_licence_comes_back() {
