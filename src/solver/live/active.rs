@@ -93,6 +93,26 @@ impl ActiveRows {
         None
     }
 
+    /// One row in `stride`, ascending, the first among them. O(words that are not empty).
+    pub fn every(&self, stride: usize) -> impl Iterator<Item = usize> + '_ {
+        let (mut word, mut skip) = (0, 0);
+        let mut bits = self.rows.first().copied().unwrap_or(0);
+        std::iter::from_fn(move || {
+            while bits.count_ones() as usize <= skip {
+                skip -= bits.count_ones() as usize;
+                word = self.next_word(word + 1)? / 64;
+                bits = self.rows[word];
+            }
+            for _ in 0..skip {
+                bits &= bits - 1;
+            }
+            let row = word * 64 + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            skip = stride - 1;
+            Some(row)
+        })
+    }
+
     /// Takes every row out. O(n / 64).
     pub fn clear(&mut self) {
         self.rows.fill(0);
@@ -162,6 +182,10 @@ mod tests {
             }
         }
         assert_eq!(walked(&active), expected.iter().copied().collect::<Vec<_>>());
+        for stride in [1, 2, 3, 64, 100] {
+            let sampled: Vec<usize> = active.every(stride).collect();
+            assert!(sampled.into_iter().eq(expected.iter().copied().step_by(stride)));
+        }
         assert_eq!((active.count(), active.is_empty()), (expected.len(), expected.is_empty()));
         active.clear();
         assert!(active.is_empty() && walked(&active).is_empty());

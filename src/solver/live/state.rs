@@ -233,12 +233,12 @@ impl LiveSystem {
 
     /// Rows at or above their threshold, ascending.
     pub(super) fn active(&self) -> impl Iterator<Item = usize> + '_ {
-        let mut from = 0;
-        std::iter::from_fn(move || {
-            let row = self.active.next_from(from)?;
-            from = row + 1;
-            Some(row)
-        })
+        self.active_every(1)
+    }
+
+    /// One in `stride` of them.
+    pub(super) fn active_every(&self, stride: usize) -> impl Iterator<Item = usize> + '_ {
+        self.active.every(stride)
     }
 
     /// Rows at or above their threshold. O(n / 64).

@@ -105,7 +105,7 @@ impl LiveEngine {
         let count = self.live.active_rows();
         let stride = count.div_ceil(1_024).max(1);
         let squares: f64 =
-            self.live.active().step_by(stride).map(|row| self.live.residual(row).powi(2)).sum();
+            self.live.active_every(stride).map(|row| self.live.residual(row).powi(2)).sum();
         let settled = self.tolerance.rows_norm(0.0);
         (squares * stride as f64).sqrt().max(settled).min(f64::MAX)
     }

@@ -38,7 +38,7 @@ pub(super) fn predicted(live: &LiveSystem, threshold: f64) -> Work {
     let count = live.active_rows();
     let stride = count.div_ceil(LOOKED_AT_MAX).max(1);
     let (mut pushes, mut largest, mut looked_at) = (0.0, 0.0_f64, 0);
-    for row in live.active().step_by(stride) {
+    for row in live.active_every(stride) {
         let node = &live.nodes[row];
         let over = node.r.abs() / threshold;
         pushes += to_the_power(over) * node.column().len().max(1) as f64;
