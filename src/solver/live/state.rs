@@ -220,6 +220,13 @@ impl LiveSystem {
         }
     }
 
+    /// That of the rows at or above their threshold, at about, from some thousand of them.
+    pub(super) fn active_norm_about(&self) -> f64 {
+        let stride = self.active_rows().div_ceil(1_024).max(1);
+        let squares: f64 = self.active_every(stride).map(|row| self.nodes[row].r.powi(2)).sum();
+        (squares * stride as f64).sqrt()
+    }
+
     /// At least the distance of any entry of the kept residual from `b − A x`, beside the rounding of the
     /// last measurement itself. O(1).
     pub fn drift(&self) -> f64 {

@@ -25,6 +25,9 @@ const CROWD_MIN: usize = 64;
 /// matrix above comes to 2, a hundred to 200.
 const CROWD_MASS: f64 = 16.0;
 
+/// Rows that are looked at for it.
+const CROWD_SAMPLE: usize = 4_096;
+
 /// With a norm to be reached, rows at or above their threshold are left to push when they are fewer than
 /// this part.
 const LEFT_PART_BY_NORM: usize = 64;
@@ -117,27 +120,28 @@ impl LiveSystem {
         }
     }
 
-    /// Whether so much is to be relaxed that sweeps do it sooner. O(active rows), less where it is so.
+    /// Whether so much is to be relaxed that sweeps do it sooner, by some thousand of the rows.
     pub(super) fn is_crowded(&self) -> bool {
         let rows = self.active_rows();
         if rows >= (self.order() / CROWD_PART).max(CROWD_MIN) {
             return true;
         }
-        let limit = CROWD_MASS * self.matrix.nonzeros() as f64;
+        let stride = rows.div_ceil(CROWD_SAMPLE).max(1);
+        let limit = CROWD_MASS * self.matrix.nonzeros() as f64 / stride as f64;
         let mut mass = 0.0;
         rows >= CROWD_MIN
-            && self.active().any(|row| {
+            && self.active_every(stride).any(|row| {
                 mass += self.nodes[row].r.abs() / self.nodes[row].threshold();
                 mass >= limit
             })
     }
 
     /// Passes over `A` that sweeps and their measurement are foreseen to take to the goal; 0 where no sweep has
-    /// told yet. O(n).
+    /// told yet.
     pub(super) fn passes_to(&self, goal: NormGoal) -> u64 {
         let Some(contraction) = self.contraction else { return 0 };
-        let sweeps = (goal.aim / self.residual_norm()).ln() / contraction.ln();
-        sweeps.ceil().max(0.0) as u64 + 2
+        let sweeps = (goal.aim / self.active_norm_about()).ln() / contraction.ln();
+        (sweeps.ceil().max(0.0) as u64).saturating_add(2)
     }
 
     /// Gauss-Seidel sweeps until few rows are left at or above their threshold or the goal is reached, and

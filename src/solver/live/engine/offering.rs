@@ -37,12 +37,13 @@ impl LiveEngine {
             }
             false => return None,
         };
-        let predicted = match is_settled {
-            true => Work::default(),
-            false => relaxation::predicted(&self.live, self.tolerance.row_threshold()),
+        let (predicted, step) = match is_settled {
+            true => Default::default(),
+            false => (
+                relaxation::predicted(&self.live, self.tolerance.row_threshold()),
+                relaxation::step_work(&self.live, &self.tolerance),
+            ),
         };
-        let nonzeros = relaxation::PASSES_MIN * self.live.matrix().nonzeros() as u64;
-        let step = Work { nonzeros, flops: 2 * nonzeros };
         Some(Offer {
             engine: EngineName::Relaxation,
             predicted,
@@ -102,12 +103,8 @@ impl LiveEngine {
 
     /// `‖r‖₂` at about, from a few of the rows that are above their threshold.
     fn residual_norm_about(&self) -> f64 {
-        let count = self.live.active_rows();
-        let stride = count.div_ceil(1_024).max(1);
-        let squares: f64 =
-            self.live.active_every(stride).map(|row| self.live.residual(row).powi(2)).sum();
         let settled = self.tolerance.rows_norm(0.0);
-        (squares * stride as f64).sqrt().max(settled).min(f64::MAX)
+        self.live.active_norm_about().max(settled).min(f64::MAX)
     }
 
     pub(super) fn is_settled_but_for_set_ups(&self, engine: EngineName) -> bool {

@@ -25,7 +25,7 @@ const AIM: f64 = 0.3;
 /// Passes over `A` that a call may make at least where most rows are to be relaxed: a measurement is one,
 /// and worth some sweeps. It may make as many as a whole run is foreseen to take, and of a small `A` as
 /// many as any run takes.
-pub(super) const PASSES_MIN: u64 = 8;
+const PASSES_MIN: u64 = 8;
 const PASSES_OF_A_RUN: u64 = 16;
 const SMALL_RUN_ENTRIES: u64 = 1 << 20;
 
@@ -62,6 +62,26 @@ fn to_the_power(over: f64) -> f64 {
     f64::from_bits(bits.max(0) as u64)
 }
 
+/// The least that a call may use up.
+pub(super) fn step_work(live: &LiveSystem, tolerance: &Tolerance) -> Work {
+    let nonzeros = least(live, goal(tolerance));
+    Work { nonzeros, flops: 2 * nonzeros }
+}
+
+fn goal(tolerance: &Tolerance) -> NormGoal {
+    let enough = tolerance.certain_threshold();
+    NormGoal { enough, aim: AIM * enough }
+}
+
+fn least(live: &LiveSystem, goal: NormGoal) -> u64 {
+    if !live.is_crowded() {
+        return 4 * live.column_entries_max as u64;
+    }
+    let product = live.matrix().nonzeros() as u64;
+    let passes = live.passes_to(goal).clamp(PASSES_MIN, PASSES_OF_A_RUN);
+    (PASSES_OF_A_RUN * product).min(SMALL_RUN_ENTRIES).max(passes * product)
+}
+
 /// Relaxes until settled or until `entries_max` is used up; the longest column is always allowed, and some
 /// sweeps where most rows are to be relaxed.
 pub(super) fn work(
@@ -71,16 +91,9 @@ pub(super) fn work(
     entries_max: u64,
 ) -> (LiveWork, Option<f64>) {
     let product = live.matrix().nonzeros() as u64;
-    let enough = tolerance.certain_threshold();
-    let goal = NormGoal { enough, aim: AIM * enough };
-    let least = match live.is_crowded() {
-        true => {
-            let passes = live.passes_to(goal).clamp(PASSES_MIN, PASSES_OF_A_RUN);
-            (PASSES_OF_A_RUN * product).min(SMALL_RUN_ENTRIES).max(passes * product)
-        }
-        false => 4 * live.column_entries_max as u64,
-    };
-    let entries_max = entries_max.max(least);
+    let goal = goal(tolerance);
+    let enough = goal.enough;
+    let entries_max = entries_max.max(least(live, goal));
     let mut entries = 0;
     let mut measurements = 0;
     let (end, norm) = loop {
