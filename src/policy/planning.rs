@@ -15,8 +15,18 @@ use crate::solver::outcome::Work;
 use accounts::Accounts;
 use experience::Experience;
 
-/// Relaxation may use up this part of what the next best would take before it is abandoned.
+/// Relaxation may use up this part of what the next best would take before it is abandoned, and more, up to
+/// `BUDGET_MAX`, when what is left is foreseen to take less than the next best.
 const BUDGET: f64 = 1.0;
+const BUDGET_MAX: f64 = 3.0;
+
+/// What is left of a run is foreseen well, by what was foreseen to be left of others, when it has taken this
+/// part of what the next best would take; it is abandoned when the rest takes more than so many times that.
+const ON_ITS_WAY: f64 = 0.15;
+const HOPELESS: f64 = 1.25;
+
+/// Calls of a run whose forecasts are remembered.
+const COURSE_MAX: usize = 64;
 
 /// An engine that nobody has tried for a size is given a try when it is foreseen to take at most this
 /// many times the best; relaxation, which is abandoned in time, when it is foreseen to take more.
@@ -55,6 +65,8 @@ pub struct Plan {
     version: u64,
     /// Time until it is abandoned, counted from the first call of the run.
     budget: Duration,
+    /// The run under way is given up for it.
+    abandons: bool,
     /// What each engine would have taken, were it set up, and its set-up.
     others: Vec<Forecast>,
 }
@@ -74,6 +86,8 @@ struct Run {
     version: u64,
     foreseen: Work,
     spent: Duration,
+    /// What was foreseen to be left before some of its calls, and what was spent until then.
+    course: Vec<(Work, Duration)>,
 }
 
 /// Chooses, and learns from what came of it.
@@ -108,13 +122,27 @@ impl Governor {
         };
         let (best, price) = least(&mut busy.iter().copied().filter(|(at, _)| allowed(*at)))
             .or_else(|| least(&mut busy.iter().copied()))?;
-        let chosen = match self.continued(offers) {
-            Some(at) => at,
-            None => self.explored(offers, &busy, price).unwrap_or(best),
+        let rival_of =
+            |chosen: usize| least(&mut busy.iter().copied().filter(|(at, _)| *at != chosen));
+        let (chosen, abandons) = match self.continued(offers) {
+            None => (self.explored(offers, &busy, price).unwrap_or(best), false),
+            Some(at) => match rival_of(at) {
+                Some((rival, price)) if self.is_hopeless(&offers[at], price) => (rival, true),
+                Some(_) | None => (at, false),
+            },
         };
-        let rival = busy.iter().filter(|(at, _)| *at != chosen).map(|(_, price)| *price);
-        let rival = rival.fold(f64::INFINITY, f64::min);
-        Some(self.plan(offers, chosen, &forecasts, rival))
+        let rival = rival_of(chosen).map_or(f64::INFINITY, |(_, price)| price);
+        Some(Plan { abandons, ..self.plan(offers, chosen, &forecasts, rival) })
+    }
+
+    /// Whether a run of relaxation is on its way, and far from its end for an engine whose next best would
+    /// take `rival` seconds.
+    fn is_hopeless(&self, offer: &Offer, rival: f64) -> bool {
+        let spent = self.accounts.spent(offer.engine).as_secs_f64();
+        let rest = self.experience(offer.engine).foresee_rest(offer.predicted);
+        offer.engine == EngineName::Relaxation
+            && spent >= ON_ITS_WAY * rival
+            && rest > HOPELESS * rival
     }
 
     /// What the set-up of an offer is foreseen to take.
@@ -124,6 +152,11 @@ impl Governor {
 
     /// Takes in what a plan came to and what it took.
     pub fn learn(&mut self, plan: &Plan, done: &LiveWork, took: Duration) {
+        if plan.abandons
+            && let Some(run) = self.run.take()
+        {
+            self.abandon(run, plan.predicted);
+        }
         let seconds = took.as_secs_f64();
         if let LiveEnd::Prepared(preparation) = &done.end {
             self.experience_mut(plan.engine).set_up(preparation.work, seconds);
@@ -138,8 +171,10 @@ impl Governor {
                 version: plan.version,
                 foreseen: plan.foreseen,
                 spent: Duration::ZERO,
+                course: vec![],
             },
         };
+        run.note_call(plan);
         run.spent += took;
         let own = plan.others.iter().find(|forecast| forecast.engine == plan.engine);
         let foreseen = own.map_or(0.0, |forecast| forecast.work);
@@ -152,12 +187,11 @@ impl Governor {
                 self.accounts = Accounts::default();
                 self.since = 0.0;
             }
-            LiveEnd::Failed(_) => self.gave_up(&run),
-            LiveEnd::Paused if is_overdrawn => {
-                // Also what was spent before changes came on the way.
-                run.spent = self.accounts.abandon(run.engine, plan.budget);
-                self.gave_up(&run);
+            LiveEnd::Failed(_) => {
+                let seconds = 2.0 * run.spent.as_secs_f64();
+                self.experience_mut(run.engine).gave_up(run.foreseen, seconds);
             }
+            LiveEnd::Paused if is_overdrawn => self.abandon(run, plan.rival()),
             LiveEnd::Paused => self.run = Some(run),
             LiveEnd::Prepared(_) => unreachable!("handled above"),
         }
@@ -179,6 +213,7 @@ impl Governor {
 
     fn settled(&mut self, run: &Run, others: &[Forecast]) {
         let spent = run.spent.as_secs_f64();
+        self.experience_mut(run.engine).ran(run.on_its_way());
         let would_have_won = |other: &Forecast| {
             other.engine != run.engine && other.set_up == 0.0 && other.work < spent
         };
@@ -196,9 +231,11 @@ impl Governor {
         }
     }
 
-    fn gave_up(&mut self, run: &Run) {
-        let spent = run.spent.as_secs_f64();
-        self.experience_mut(run.engine).gave_up(run.foreseen, spent);
+    /// Gives a run up for another engine that will take so long.
+    fn abandon(&mut self, run: Run, other: Duration) {
+        // Also what was spent before changes came on the way.
+        let spent = self.accounts.abandon(run.engine, other);
+        self.experience_mut(run.engine).gave_up(run.foreseen, (spent + other).as_secs_f64());
     }
 
     /// The engine whose run is under way, if no change has come since.
@@ -241,9 +278,7 @@ impl Governor {
         let (offer, forecast) = (&offers[at], forecasts[at]);
         let speed = self.experience(offer.engine).speed();
         let budget = match offer.engine {
-            EngineName::Relaxation if rival.is_finite() => {
-                Duration::from_secs_f64((BUDGET * rival).min(1e6))
-            }
+            EngineName::Relaxation if rival.is_finite() => self.budget(offer, rival),
             EngineName::Relaxation | EngineName::Path | EngineName::Iteration => Duration::MAX,
         };
         let left = self.accounts.left(offer.engine, budget);
@@ -257,8 +292,18 @@ impl Governor {
             foreseen: offer.predicted,
             version: offer.version,
             budget,
+            abandons: false,
             others: forecasts.to_vec(),
         }
+    }
+
+    /// Time until an engine is abandoned whose next best would take `rival` seconds.
+    fn budget(&self, offer: &Offer, rival: f64) -> Duration {
+        let spent = self.accounts.spent(offer.engine).as_secs_f64();
+        let rest = self.experience(offer.engine).foresee_rest(offer.predicted);
+        let until_settled = if rest <= rival { spent + HOPELESS * rest } else { 0.0 };
+        let seconds = (BUDGET * rival).max(until_settled.min(BUDGET_MAX * rival));
+        Duration::from_secs_f64(seconds.min(1e6))
     }
 
     fn forecast(&self, offer: &Offer) -> Forecast {
@@ -295,6 +340,36 @@ impl Governor {
     }
 }
 
+impl Plan {
+    /// What the best of the others was foreseen to take, its set-up included.
+    fn rival(&self) -> Duration {
+        let others = self.others.iter().filter(|other| other.engine != self.engine);
+        let least = others.map(|other| other.work + other.set_up).fold(1e6, f64::min);
+        Duration::from_secs_f64(least)
+    }
+}
+
+impl Run {
+    /// Before a call: what is left, as foreseen. Every other one is forgotten where there are many.
+    fn note_call(&mut self, plan: &Plan) {
+        if self.course.len() >= COURSE_MAX {
+            let mut at = 0;
+            self.course.retain(|_| {
+                at += 1;
+                at % 2 == 1
+            });
+        }
+        self.course.push((plan.foreseen, self.spent));
+    }
+
+    /// What was foreseen to be left after the beginning, and the seconds that it took.
+    fn on_its_way(&self) -> impl Iterator<Item = (Work, f64)> + '_ {
+        let from = self.spent.mul_f64(ON_ITS_WAY);
+        let late = self.course.iter().filter(move |(_, spent)| *spent > from);
+        late.map(|(left, spent)| (*left, (self.spent - *spent).as_secs_f64()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,11 +385,13 @@ mod tests {
         speed: f64,
         /// Entries of its set-up.
         set_up: u64,
+        /// What is left is foreseen as it is once the work has begun.
+        shows: bool,
     }
 
     impl Truth {
         fn of(engine: EngineName, foreseen: u64, entries: u64, speed: f64) -> Self {
-            Self { engine, foreseen, entries, speed, set_up: 0 }
+            Self { engine, foreseen, entries, speed, set_up: 0, shows: false }
         }
 
         fn seconds(&self) -> f64 {
@@ -341,9 +418,13 @@ mod tests {
                 let offer = |(truth, left): (&Truth, &u64)| {
                     let part = *left as f64 / truth.entries as f64;
                     let set_up = if ready[at(truth.engine)] { 0 } else { truth.set_up };
+                    let foreseen = match truth.shows && part < 1.0 {
+                        true => *left,
+                        false => (truth.foreseen as f64 * part) as u64,
+                    };
                     Offer {
                         engine: truth.engine,
-                        predicted: entries((truth.foreseen as f64 * part).max(1.0) as u64),
+                        predicted: entries(foreseen.max(1)),
                         set_up: entries(set_up),
                         step: entries(1_000),
                         version,
@@ -511,6 +592,33 @@ mod tests {
                 Truth::of(ITERATION, 2_000_000, 2_000_000, 1.0),
             ]
         });
+    }
+
+    #[test]
+    fn a_push_that_is_nearly_done_is_not_abandoned() {
+        let truths = |change: u64| {
+            let long = if change % 3 == 2 { 13 } else { 1 };
+            vec![
+                Truth { shows: true, ..Truth::of(RELAXATION, 1_000_000, long * 1_000_000, 1.5) },
+                Truth::of(ITERATION, 10_000_000, 10_000_000, 1.5),
+            ]
+        };
+        let (took, best) = play(1_000, truths);
+        assert!(took < 1.05 * best, "{took:e} against {best:e}");
+    }
+
+    #[test]
+    fn a_push_that_is_far_from_done_is_abandoned_before_it_has_used_up_its_budget() {
+        // Nobody foresees beforehand which ones blow up.
+        let truths = |change: u64| {
+            let blown = if change % 3 == 2 { 200 } else { 1 };
+            vec![
+                Truth { shows: true, ..Truth::of(RELAXATION, 1_000_000, blown * 1_000_000, 1.5) },
+                Truth::of(ITERATION, 30_000_000, 30_000_000, 1.5),
+            ]
+        };
+        let (took, best) = play(1_000, truths);
+        assert!(took < 0.45 * best, "{took:e} against {best:e}");
     }
 
     #[test]

@@ -54,6 +54,10 @@ impl Accounts {
         self.abandoned.retain(|(_, left)| !left.is_zero());
     }
 
+    pub fn spent(&self, engine: EngineName) -> Duration {
+        self.of[place(engine)].spent
+    }
+
     /// What is left of a budget; zero when it is overdrawn.
     pub fn left(&self, engine: EngineName, budget: Duration) -> Duration {
         let account = &self.of[place(engine)];

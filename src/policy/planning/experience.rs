@@ -28,6 +28,8 @@ pub(super) struct Experience {
     /// Runs of any engine since this one's last, by size, and how many it waits for.
     idle: [u64; SIZE_CLASSES],
     patience: [u64; SIZE_CLASSES],
+    /// Seconds per entry that was foreseen to be left, well on the way, by size.
+    rest_rates: [Option<f64>; SIZE_CLASSES],
     /// Seconds per entry that was really touched.
     speed: Option<f64>,
     /// Seconds per foreseen entry of a set-up.
@@ -44,6 +46,29 @@ impl Experience {
         let nearest = known.min_by_key(distance).and_then(|at| self.rates[at]);
         let rate = nearest.map(|rate| rate.expected).or(self.speed).unwrap_or(SECONDS_PER_ENTRY);
         work.nonzeros as f64 * rate
+    }
+
+    /// Seconds that are left of a run that is well on its way.
+    pub fn foresee_rest(&self, work: Work) -> f64 {
+        let distance = |at: &usize| at.abs_diff(size_class(work));
+        let known = (0..SIZE_CLASSES).filter(|at| self.rest_rates[*at].is_some());
+        let rate = known.min_by_key(distance).and_then(|at| self.rest_rates[at]);
+        work.nonzeros as f64 * rate.unwrap_or_else(|| self.speed())
+    }
+
+    /// A run that was settled, with what was foreseen to be left well on its way and the seconds that were.
+    pub fn ran(&mut self, left: impl Iterator<Item = (Work, f64)>) {
+        let mut sums = [(0.0, 0.0); SIZE_CLASSES];
+        for (work, seconds) in left {
+            let (entries, taken) = &mut sums[size_class(work)];
+            *entries += work.nonzeros as f64;
+            *taken += seconds;
+        }
+        for (rate, (entries, taken)) in self.rest_rates.iter_mut().zip(sums) {
+            if entries > 0.0 {
+                blend(rate, taken / entries);
+            }
+        }
     }
 
     /// Seconds that a set-up will take.
@@ -97,13 +122,11 @@ impl Experience {
         self.idle[size_class(foreseen)] += 1;
     }
 
-    /// A run that led to nothing: it would have taken longer still.
+    /// A run that led to nothing: so many seconds until the system is settled all the same, by another.
     pub fn gave_up(&mut self, foreseen: Work, seconds: f64) {
         let class = size_class(foreseen);
-        let rate = 2.0 * seconds / foreseen.nonzeros.max(1) as f64;
-        // One that blows up now and then is the better engine all the same.
-        let known = self.rates[class].map_or(0.0, |known| known.expected);
-        Rate::learn(&mut self.rates[class], rate.max(known));
+        let rate = seconds / foreseen.nonzeros.max(1) as f64;
+        Rate::learn(&mut self.rates[class], rate);
         self.idle[class] = 0;
         let patience = &mut self.patience[class];
         *patience = (2 * *patience).clamp(RETRY_RUNS, RETRY_RUNS_MAX_IN_VAIN);
