@@ -13,6 +13,7 @@ pub mod matrix_market;
 pub mod options;
 pub mod outcome;
 pub mod path;
+pub mod probe;
 pub mod proof;
 pub mod sparsity;
 pub mod system;

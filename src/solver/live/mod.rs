@@ -4,11 +4,13 @@
 
 mod active;
 mod delta;
+mod digest;
 mod engine;
 mod licence;
 mod matrix;
 mod node;
 mod overlay;
+mod probe;
 mod push;
 mod slack;
 mod state;

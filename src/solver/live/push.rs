@@ -68,6 +68,9 @@ impl LiveSystem {
     /// `t = rᵢ / aᵢᵢ`, `xᵢ += t` and `r −= t A eᵢ`. A row that a step raises above its threshold is served
     /// in the same round if it comes later.
     ///
+    /// A call that ends over its budget is taken up by the next at the row where it stopped: a wave that
+    /// always began at the first row would never get to the last.
+    ///
     /// One step costs the entries of column i. The step taken is the difference of `xᵢ` after and
     /// before, so that rounding of `x` is in `r`. Near the rounding limit steps can go on for long:
     /// `entries_max` is what bounds them.
@@ -105,13 +108,15 @@ impl LiveSystem {
             steps: 0,
             entries: 0,
             entries_max,
+            resume: std::mem::take(&mut self.resume),
             stuck: 0,
         };
         let ended = match is_large {
             true => push.rounds_ahead(crowd),
             false => push.rounds(crowd),
         };
-        let Push { rounds, steps, entries, stuck, largest, .. } = push;
+        let Push { rounds, steps, entries, stuck, largest, resume, .. } = push;
+        self.resume = resume;
         // The upper half rounds down by less than 2⁻²⁰.
         let largest = f64::from_bits((u64::from(largest) + 1) << 32);
         self.largest = self.largest.max(largest);
@@ -180,6 +185,8 @@ struct Push<'a> {
     steps: u64,
     entries: u64,
     entries_max: u64,
+    /// The row that the first round begins with, then that for which the budget did not suffice.
+    resume: usize,
     /// Steps that would have been lost in the rounding of `x`.
     stuck: u64,
 }
@@ -190,7 +197,7 @@ impl Push<'_> {
         while !self.active.is_empty() {
             self.rounds += 1;
             let mut served = 0;
-            let mut from = 0;
+            let mut from = std::mem::take(&mut self.resume);
             while let Some(row) = self.active.next_from(from) {
                 self.relax(row)?;
                 from = row + 1;
@@ -210,7 +217,7 @@ impl Push<'_> {
         while !self.active.is_empty() {
             self.rounds += 1;
             let mut served = 0;
-            let mut from = 0;
+            let mut from = std::mem::take(&mut self.resume);
             loop {
                 let mut taken = 0;
                 while taken < WINDOW {
@@ -277,6 +284,7 @@ impl Push<'_> {
             entries += self.overlay.column(row).count() as u64;
         }
         if entries > self.entries_max - self.entries {
+            self.resume = row;
             return Err(PushEnd::Ended(RelaxationEnd::OverBudget));
         }
         let node = &mut self.nodes[row];
@@ -332,5 +340,41 @@ unsafe fn lower(nodes: &mut [Node], active: &mut ActiveRows, row: u32, by: f64) 
         let node = nodes.get_unchecked_mut(row as usize);
         node.r -= by;
         active.mark(row, node.is_active());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::solver::gallery;
+    use crate::solver::live::licence::Ground;
+    use crate::solver::live::state::Thresholds;
+
+    /// Entries touched until settled, by calls of so many at most.
+    fn pushed(entries_max: u64) -> u64 {
+        const SIDE: usize = 60;
+        let system = gallery::poisson_2d(SIDE, 1).unwrap();
+        let x = vec![0.0; SIDE * SIDE];
+        let mut live = LiveSystem::new(system, &x, Thresholds::Uniform(1e-2), 1 << 20).unwrap();
+        let licence = Licence::new(Ground::HMatrix { margin: 1e-6 }, 0).unwrap();
+        let mut entries = 0;
+        loop {
+            let done = live.push(&licence, entries_max).unwrap();
+            entries += done.entries;
+            match done.end {
+                RelaxationEnd::OverBudget => assert!(done.entries > 0),
+                end => {
+                    assert_eq!(end, RelaxationEnd::Settled);
+                    return entries;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_short_pushes_do_no_more_than_one_long() {
+        let long = pushed(u64::MAX);
+        let short = pushed(1_000);
+        assert!(short <= long + long / 10, "{short} entries in short pushes, {long} in one");
     }
 }

@@ -6,6 +6,7 @@ mod changes;
 use crate::solver::huge_pages;
 use crate::solver::kernel;
 use crate::solver::live::active::ActiveRows;
+use crate::solver::live::digest::RowDigests;
 use crate::solver::live::matrix::LiveMatrix;
 use crate::solver::live::node::Node;
 use crate::solver::system::LinearSystem;
@@ -25,7 +26,7 @@ const ROUNDINGS: f64 = 256.0;
 /// `r` follows every change in O(1) per entry. Rows whose residual has reached their threshold are known
 /// at any time, so that relaxing them costs nothing for the others.
 ///
-/// 32 bytes for each stored entry and at most 65 for each row, so below 40 and 64 wherever the diagonal
+/// 32 bytes for each stored entry and at most 69 for each row, so below 40 and 64 wherever the diagonal
 /// is stored; what the overlay takes is in [`LiveMatrix`]. Measuring takes 16 bytes a row more while it
 /// runs, sweeping 24.
 #[derive(Debug, Clone)]
@@ -54,6 +55,10 @@ pub struct LiveSystem {
     /// For each row the largest number that changes have put through its residual since that was measured:
     /// the upper quarter of it, rounded up.
     passed: Vec<u16>,
+    /// The row with which push goes on.
+    pub(super) resume: usize,
+    /// What each row of `A` and `b` should hold.
+    pub(super) digests: RowDigests,
 }
 
 /// The upper quarter of infinity.
@@ -138,6 +143,7 @@ impl LiveSystem {
             .map_err(|_| LiveFault::TooManyEntries { found, entries_max })?;
         huge_pages::gather(&rhs);
         let mut live = Self {
+            digests: RowDigests::of(&matrix, &rhs),
             nodes: huge_pages::filled(Node::EMPTY, order),
             active: ActiveRows::none(order),
             matrix,
@@ -153,6 +159,7 @@ impl LiveSystem {
             contraction: None,
             measurements: 0,
             passed: vec![0; order],
+            resume: 0,
         };
         live.place_columns();
         for (row, node) in live.nodes.iter_mut().enumerate() {
@@ -281,6 +288,7 @@ impl LiveSystem {
         let rows = self.rhs.capacity() * size_of::<f64>()
             + self.nodes.capacity() * size_of::<Node>()
             + self.passed.capacity() * size_of::<u16>()
+            + self.digests.memory_bytes()
             + self.active.memory_bytes();
         self.matrix.memory_bytes() + rows as u64
     }

@@ -81,6 +81,7 @@ impl LiveSystem {
     fn set_rhs(&mut self, planned: Planned<RhsPlace, ()>) -> RhsChange {
         let (row, old, new) = (planned.place.row, planned.held, planned.value);
         self.rhs[row] = new;
+        self.digests.rhs_changed(row, old, new);
         self.follow(row, new - old, new.abs());
         RhsChange { row, old, new }
     }
@@ -89,6 +90,7 @@ impl LiveSystem {
         let (EntryPlace { row, col }, old, new) = (planned.place, planned.held, planned.value);
         let is_new = planned.found == Slot::Absent;
         self.matrix.set(row, col, planned.found, new);
+        self.digests.entry_changed(row, col, old, new);
         if is_new {
             self.nodes[col].mark_overlaid();
             note_longer(&mut self.row_entries_max, self.matrix.row_len_up_to(row, COUNTED_MAX));
