@@ -48,12 +48,12 @@ impl Experience {
         work.nonzeros as f64 * rate
     }
 
-    /// Seconds that are left of a run that is well on its way.
-    pub fn foresee_rest(&self, work: Work) -> f64 {
+    /// Seconds that are left of a run that is well on its way; none before one was seen to its end.
+    pub fn foresee_rest(&self, work: Work) -> Option<f64> {
         let distance = |at: &usize| at.abs_diff(size_class(work));
         let known = (0..SIZE_CLASSES).filter(|at| self.rest_rates[*at].is_some());
-        let rate = known.min_by_key(distance).and_then(|at| self.rest_rates[at]);
-        work.nonzeros as f64 * rate.unwrap_or_else(|| self.speed())
+        let rate = known.min_by_key(distance).and_then(|at| self.rest_rates[at])?;
+        Some(work.nonzeros as f64 * rate)
     }
 
     /// A run that was settled, with what was foreseen to be left well on its way and the seconds that were.

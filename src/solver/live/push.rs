@@ -94,8 +94,10 @@ impl LiveSystem {
 
     /// Pushes until the end, or until one round has relaxed `crowd` rows; returns steps, entries and why.
     pub(super) fn push_until(&mut self, entries_max: u64, crowd: usize) -> (u64, u64, PushEnd) {
-        let ceiling = self.ceiling();
-        let sum_before = ceiling / GROWTH_MAX;
+        let Run { row, served, ceiling, largest_before } = self.run.take().unwrap_or_else(|| {
+            let ceiling = self.ceiling();
+            Run { row: 0, served: 0, ceiling, largest_before: ceiling / GROWTH_MAX }
+        });
         let is_large = self.matrix.column_entries().len() >= AHEAD_ENTRIES_MIN;
         let mut push = Push {
             nodes: &mut self.nodes,
@@ -108,19 +110,23 @@ impl LiveSystem {
             steps: 0,
             entries: 0,
             entries_max,
-            resume: std::mem::take(&mut self.resume),
+            resume: row,
+            served,
             stuck: 0,
         };
         let ended = match is_large {
             true => push.rounds_ahead(crowd),
             false => push.rounds(crowd),
         };
-        let Push { rounds, steps, entries, stuck, largest, resume, .. } = push;
-        self.resume = resume;
+        let Push { rounds, steps, entries, stuck, largest, resume, served, .. } = push;
         // The upper half rounds down by less than 2⁻²⁰.
         let largest = f64::from_bits((u64::from(largest) + 1) << 32);
         self.largest = self.largest.max(largest);
-        self.drift += self.drift_of_push(rounds.min(steps), largest, sum_before);
+        let size = largest_before + (2 * self.row_entries_max + 1) as f64 * self.growth * largest;
+        self.drift += self.drift_of_push(rounds.min(steps), size);
+        if ended == Err(PushEnd::Ended(RelaxationEnd::OverBudget)) {
+            self.run = Some(Run { row: resume, served, ceiling, largest_before: size });
+        }
         let end = match ended {
             Err(end) => end,
             Ok(()) if stuck > 0 => PushEnd::Ended(self.end_of_stuck_rows()),
@@ -145,12 +151,11 @@ impl LiveSystem {
     /// What rounding can have done to the residual of a row in `rounds` rounds of push: each takes at
     /// most one step from every entry of the row, and a step rounds its product and its difference.
     ///
-    /// `largest` is the largest residual relaxed; `sum_before` is at least the largest there was. A row
-    /// that is passed over meets two rounds of steps at most before it is relaxed itself.
-    fn drift_of_push(&self, rounds: u64, largest: f64, sum_before: f64) -> f64 {
+    /// `size` is at least any residual on the way: the largest there was before, and what the steps of
+    /// two rounds add to it, as a row that is passed over meets two rounds of steps at most before it is
+    /// relaxed itself.
+    fn drift_of_push(&self, rounds: u64, size: f64) -> f64 {
         let steps = rounds as f64 * self.row_entries_max as f64;
-        let step = self.growth * largest;
-        let size = sum_before + (2 * self.row_entries_max + 1) as f64 * step;
         2.0 * f64::EPSILON * steps * size
     }
 
@@ -172,7 +177,19 @@ impl LiveSystem {
     }
 }
 
-/// A run of push over one system.
+/// A run of push that was interrupted: good until something else moves the residual.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// Its round goes on here, so many rows after it began.
+    row: usize,
+    served: usize,
+    /// Above this a residual is out of hand.
+    ceiling: f64,
+    /// At least any residual that there is.
+    largest_before: f64,
+}
+
+/// A call of push over one system.
 struct Push<'a> {
     nodes: &'a mut [Node],
     columns: &'a [ColumnEntry],
@@ -187,6 +204,8 @@ struct Push<'a> {
     entries_max: u64,
     /// The row that the first round begins with, then that for which the budget did not suffice.
     resume: usize,
+    /// Rows relaxed in the round under way.
+    served: usize,
     /// Steps that would have been lost in the rounding of `x`.
     stuck: u64,
 }
@@ -196,14 +215,13 @@ impl Push<'_> {
     fn rounds(&mut self, crowd: usize) -> Result<(), PushEnd> {
         while !self.active.is_empty() {
             self.rounds += 1;
-            let mut served = 0;
             let mut from = std::mem::take(&mut self.resume);
             while let Some(row) = self.active.next_from(from) {
                 self.relax(row)?;
                 from = row + 1;
-                served += 1;
+                self.served += 1;
             }
-            if served >= crowd {
+            if std::mem::take(&mut self.served) >= crowd {
                 return Err(PushEnd::Crowded);
             }
         }
@@ -216,7 +234,6 @@ impl Push<'_> {
         let mut window = [0_u32; WINDOW];
         while !self.active.is_empty() {
             self.rounds += 1;
-            let mut served = 0;
             let mut from = std::mem::take(&mut self.resume);
             loop {
                 let mut taken = 0;
@@ -233,10 +250,10 @@ impl Push<'_> {
                 self.look_ahead(&window[..taken]);
                 for &row in &window[..taken] {
                     self.relax(row as usize)?;
+                    self.served += 1;
                 }
-                served += taken;
             }
-            if served >= crowd {
+            if std::mem::take(&mut self.served) >= crowd {
                 return Err(PushEnd::Crowded);
             }
         }

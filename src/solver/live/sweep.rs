@@ -26,7 +26,7 @@ const CROWD_MIN: usize = 64;
 const CROWD_MASS: f64 = 16.0;
 
 /// Rows that are looked at for it.
-const CROWD_SAMPLE: usize = 4_096;
+const CROWD_SAMPLE: usize = 1_024;
 
 /// With a norm to be reached, rows at or above their threshold are left to push when they are fewer than
 /// this part.
@@ -120,8 +120,12 @@ impl LiveSystem {
         }
     }
 
-    /// Whether so much is to be relaxed that sweeps do it sooner, by some thousand of the rows.
+    /// Whether so much is to be relaxed that sweeps do it sooner, by a thousand of the rows. A push that was
+    /// interrupted goes on: what it serves in a round will tell.
     pub(super) fn is_crowded(&self) -> bool {
+        if self.run.is_some() {
+            return false;
+        }
         let rows = self.active_rows();
         if rows >= (self.order() / CROWD_PART).max(CROWD_MIN) {
             return true;
