@@ -94,10 +94,11 @@ impl LiveSystem {
 
     /// Pushes until the end, or until one round has relaxed `crowd` rows; returns steps, entries and why.
     pub(super) fn push_until(&mut self, entries_max: u64, crowd: usize) -> (u64, u64, PushEnd) {
-        let Run { row, served, ceiling, largest_before } = self.run.take().unwrap_or_else(|| {
-            let ceiling = self.ceiling();
-            Run { row: 0, served: 0, ceiling, largest_before: ceiling / GROWTH_MAX }
-        });
+        let begun = match self.interrupted.take() {
+            Some(Interrupted::Push(run)) => run,
+            Some(Interrupted::Sweeps) | None => Run::of(self.ceiling()),
+        };
+        let Run { row, served, ceiling, largest_before } = begun;
         let is_large = self.matrix.column_entries().len() >= AHEAD_ENTRIES_MIN;
         let mut push = Push {
             nodes: &mut self.nodes,
@@ -125,7 +126,8 @@ impl LiveSystem {
         let size = largest_before + (2 * self.row_entries_max + 1) as f64 * self.growth * largest;
         self.drift += self.drift_of_push(rounds.min(steps), size);
         if ended == Err(PushEnd::Ended(RelaxationEnd::OverBudget)) {
-            self.run = Some(Run { row: resume, served, ceiling, largest_before: size });
+            let run = Run { row: resume, served, ceiling, largest_before: size };
+            self.interrupted = Some(Interrupted::Push(run));
         }
         let end = match ended {
             Err(end) => end,
@@ -177,7 +179,15 @@ impl LiveSystem {
     }
 }
 
-/// A run of push that was interrupted: good until something else moves the residual.
+/// What relaxation was about when its budget was used up: good until something else moves the residual.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Interrupted {
+    Push(Run),
+    /// There was not enough left for a sweep and its measurement.
+    Sweeps,
+}
+
+/// A run of push.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     /// Its round goes on here, so many rows after it began.
@@ -187,6 +197,12 @@ pub(super) struct Run {
     ceiling: f64,
     /// At least any residual that there is.
     largest_before: f64,
+}
+
+impl Run {
+    fn of(ceiling: f64) -> Self {
+        Self { row: 0, served: 0, ceiling, largest_before: ceiling / GROWTH_MAX }
+    }
 }
 
 /// A call of push over one system.

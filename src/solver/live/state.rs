@@ -9,7 +9,7 @@ use crate::solver::live::active::ActiveRows;
 use crate::solver::live::digest::RowDigests;
 use crate::solver::live::matrix::LiveMatrix;
 use crate::solver::live::node::Node;
-use crate::solver::live::push::Run;
+use crate::solver::live::push::Interrupted;
 use crate::solver::system::LinearSystem;
 
 /// Overlaid entries of a line that are counted to know its length.
@@ -56,8 +56,8 @@ pub struct LiveSystem {
     /// For each row the largest number that changes have put through its residual since that was measured:
     /// the upper quarter of it, rounded up.
     passed: Vec<u16>,
-    /// The push that was interrupted, while nothing else has moved `r`.
-    pub(super) run: Option<Run>,
+    /// Relaxation that was interrupted, while nothing else has moved `r`.
+    pub(super) interrupted: Option<Interrupted>,
     /// What each row of `A` and `b` should hold.
     pub(super) digests: RowDigests,
 }
@@ -160,7 +160,7 @@ impl LiveSystem {
             contraction: None,
             measurements: 0,
             passed: vec![0; order],
-            run: None,
+            interrupted: None,
         };
         live.place_columns();
         for (row, node) in live.nodes.iter_mut().enumerate() {
@@ -355,7 +355,7 @@ impl LiveSystem {
     fn note_measured(&mut self) {
         self.largest = 0.0;
         self.drift = 0.0;
-        self.run = None;
+        self.interrupted = None;
         self.measurements += 1;
         self.passed.fill(0);
     }
@@ -400,7 +400,7 @@ impl LiveSystem {
         }
         let smallest = self.nodes.iter().map(Node::threshold).fold(f64::INFINITY, f64::min);
         self.threshold_min = smallest;
-        self.run = None;
+        self.interrupted = None;
         self.threshold_sum = self.nodes.iter().map(Node::threshold).sum();
     }
 
@@ -412,7 +412,7 @@ impl LiveSystem {
             size += term.abs();
         }
         self.nodes[row].r = rest;
-        self.run = None;
+        self.interrupted = None;
         self.passed[row] = 0;
         self.drift += self.row_entries_max as f64 * f64::EPSILON * size;
     }

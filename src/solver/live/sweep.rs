@@ -5,7 +5,7 @@ use crate::solver::huge_pages;
 use crate::solver::kernel::Reach;
 use crate::solver::live::licence::{Licence, RelaxationRefusal};
 use crate::solver::live::node::Scale;
-use crate::solver::live::push::{PushEnd, RelaxationEnd, Relaxed};
+use crate::solver::live::push::{Interrupted, PushEnd, RelaxationEnd, Relaxed};
 use crate::solver::live::state::LiveSystem;
 
 /// When one round of push relaxes more than this part of the rows, sweeps take over: they read `x`
@@ -111,7 +111,12 @@ impl LiveSystem {
                 SweepEnd::Few => {}
                 // What is left of the budget may be enough for push.
                 SweepEnd::OverBudget if entries > 0 && !self.is_crowded() => {}
-                SweepEnd::OverBudget => return Ok(done),
+                SweepEnd::OverBudget => {
+                    if entries == 0 {
+                        self.interrupted = Some(Interrupted::Sweeps);
+                    }
+                    return Ok(done);
+                }
                 SweepEnd::Near { norm } => {
                     return Ok(Relaxed { end: RelaxationEnd::Near { norm }, ..done });
                 }
@@ -123,8 +128,10 @@ impl LiveSystem {
     /// Whether so much is to be relaxed that sweeps do it sooner, by a thousand of the rows. A push that was
     /// interrupted goes on: what it serves in a round will tell.
     pub(super) fn is_crowded(&self) -> bool {
-        if self.run.is_some() {
-            return false;
+        match self.interrupted {
+            Some(Interrupted::Push(_)) => return false,
+            Some(Interrupted::Sweeps) => return true,
+            None => {}
         }
         let rows = self.active_rows();
         if rows >= (self.order() / CROWD_PART).max(CROWD_MIN) {

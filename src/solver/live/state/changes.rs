@@ -115,7 +115,7 @@ impl LiveSystem {
         let node = &mut self.nodes[row];
         let parts = node.r.abs() + change.abs();
         node.r += change;
-        self.run = None;
+        self.interrupted = None;
         let left = node.r.abs() + size;
         // What is not finite is for the measurement to say.
         let is_safe = self.pass(row, parts) <= CANCELLATION * left;
