@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::solver::live::EngineName;
 
-/// Others are given so many times the budget of an engine that was abandoned before it may try again.
+/// An engine that was abandoned may try again when others have had so many times what the next best of them
+/// was foreseen to take.
 const ABANDONED_TIMES: u32 = 4;
 
 #[derive(Debug, Clone, Default)]
@@ -65,9 +66,9 @@ impl Accounts {
         budget.saturating_add(added).saturating_sub(account.spent)
     }
 
-    /// It is given up for now; returns what it had spent.
-    pub fn abandon(&mut self, engine: EngineName, budget: Duration) -> Duration {
-        self.abandoned.push((engine, budget.saturating_mul(ABANDONED_TIMES)));
+    /// It is given up for now, for another that will take so long; returns what it had spent.
+    pub fn abandon(&mut self, engine: EngineName, other: Duration) -> Duration {
+        self.abandoned.push((engine, other.saturating_mul(ABANDONED_TIMES)));
         std::mem::take(self.account(engine)).spent
     }
 

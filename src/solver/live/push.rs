@@ -130,7 +130,13 @@ impl LiveSystem {
             self.interrupted = Some(Interrupted::Push(run));
         }
         let end = match ended {
-            Err(end) => end,
+            Err(end) => {
+                if stuck > 0 {
+                    // The next call must not take them for settled.
+                    self.mark_all();
+                }
+                end
+            }
             Ok(()) if stuck > 0 => PushEnd::Ended(self.end_of_stuck_rows()),
             Ok(()) => PushEnd::Ended(self.settled()),
         };
@@ -382,6 +388,7 @@ mod tests {
     use crate::solver::gallery;
     use crate::solver::live::licence::Ground;
     use crate::solver::live::state::Thresholds;
+    use crate::solver::system::{LinearSystem, MatrixArrays};
 
     /// Entries touched until settled, by calls of so many at most.
     fn pushed(entries_max: u64) -> u64 {
@@ -402,6 +409,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_moved_is_not_taken_for_settled_by_the_next_call() {
+        const ORDER: usize = 10;
+        let mut values = vec![0.0; ORDER * ORDER];
+        (0..ORDER).for_each(|row| values[row * (ORDER + 1)] = 1.0);
+        let (mut b, mut x) = ([1.0; ORDER], [0.0; ORDER]);
+        // Row 0 is off by 2, which is the spacing of the numbers near x₀.
+        (b[0], x[0]) = (1e16 + 2.0, 1e16);
+        let arrays = MatrixArrays::Dense { values };
+        let system = LinearSystem::assemble(ORDER, ORDER, arrays, b.to_vec()).unwrap();
+        let mut live = LiveSystem::new(system, &x, Thresholds::Uniform(1e-3), 100).unwrap();
+        assert_eq!(live.residual(0), 2.0);
+        let licence = Licence::new(Ground::HMatrix { margin: 0.1 }, 0).unwrap();
+        let ends = (0..2 * ORDER).map(|_| live.push(&licence, 2).unwrap().end);
+        let end = ends.into_iter().find(|end| *end != RelaxationEnd::OverBudget);
+        assert_eq!(end, Some(RelaxationEnd::RoundingLimit { rows: 1 }));
     }
 
     #[test]

@@ -41,8 +41,8 @@ const DIRECT_FLOPS_FREE: f64 = 5e8;
 /// Below this order a factorisation takes milliseconds, and multigrid saves none.
 const MULTIGRID_ORDER_MIN: usize = 2_000;
 
-/// A row's entries off the diagonal may outweigh it by this part of it, as costs that change one by one make
-/// them, and multigrid does as well as where the diagonal dominates.
+/// The entries of rows or of columns off the diagonal may outweigh it by this part of it, as costs that change
+/// one by one make them, and multigrid is tried first all the same. Seen to do well up to a thousandth.
 const SHORTFALL_MAX: f64 = 1.0 / 64.0;
 
 /// Operations a row that a factorisation may take before multigrid is quicker, which takes about as long
@@ -413,7 +413,7 @@ mod tests {
     use super::*;
     use crate::solver::engine::Engine;
     use crate::solver::gallery;
-    use crate::solver::outcome::Step;
+    use crate::solver::outcome::{Outcome, Step};
     use crate::solver::system::{LinearSystem, MatrixArrays};
 
     fn last(system: &LinearSystem, options: &SolveOptions) -> Candidate {
@@ -467,9 +467,12 @@ mod tests {
             assert!(analysis.h_matrix.or(analysis.h_matrix_up_to_rounding).is_none());
             Engine::new(system, analysis, None, SolveOptions::default()).unwrap()
         };
-        let finished = std::iter::repeat_with(|| engine.step());
-        let finished = finished.take(60).any(|step| matches!(step, Step::Finished(_)));
-        assert!(finished, "{} iterations", engine.iteration());
+        let mut steps = std::iter::repeat_with(|| engine.step()).take(60);
+        let finished = steps.find_map(|step| match step {
+            Step::Finished(outcome) => Some(outcome),
+            _ => None,
+        });
+        assert!(matches!(finished, Some(Outcome::Converged { .. })), "{finished:?}");
         let selection = engine.selection();
         assert_eq!(selection.preconditioner, PreconditionerName::Amg);
     }
