@@ -254,7 +254,7 @@ impl Governor {
             let times_max = match experience.is_new_to(offer.predicted) {
                 true if offer.engine == EngineName::Relaxation => UNTRIED_MAX_WITH_BUDGET,
                 true => UNTRIED_MAX,
-                false if experience.has_waited(offer.predicted) => RETRY_MAX,
+                false if experience.is_due_again(offer.predicted) => RETRY_MAX,
                 false => return false,
             };
             let is_close = price <= times_max * best;
@@ -579,6 +579,19 @@ mod tests {
             vec![
                 Truth::of(EngineName::Path, 1_000_000, 1_000_000, 1.5 * held_up),
                 Truth::of(EngineName::Iteration, 1_600_000, 1_600_000, 1.5),
+            ]
+        };
+        let (took, best) = play(40, truths);
+        assert!(took < 1.01 * best, "{took:e} against {best:e}");
+    }
+
+    #[test]
+    fn a_first_run_that_is_held_up_does_not_cost_an_engine_its_place() {
+        let truths = |version: u64| {
+            let held_up = if version == 0 { 2.0 } else { 1.0 };
+            vec![
+                Truth::of(PATH, 1_000_000, 1_000_000, 1.5 * held_up),
+                Truth::of(ITERATION, 1_200_000, 1_200_000, 1.5),
             ]
         };
         let (took, best) = play(40, truths);

@@ -86,10 +86,12 @@ impl Experience {
         self.rates[size_class(foreseen)].is_none()
     }
 
-    /// Whether others have had their runs of this size since it lost.
-    pub fn has_waited(&self, foreseen: Work) -> bool {
+    /// Whether it is due for another run of this size although it lost: others have had theirs since, or
+    /// it was run once only, which may have been held up.
+    pub fn is_due_again(&self, foreseen: Work) -> bool {
         let class = size_class(foreseen);
-        self.idle[class] >= self.patience[class].max(RETRY_RUNS)
+        let is_single = self.rates[class].is_some_and(|rate| rate.latest[0].is_none());
+        is_single || self.idle[class] >= self.patience[class].max(RETRY_RUNS)
     }
 
     /// `work` was done in so many seconds.
@@ -133,29 +135,32 @@ impl Experience {
     }
 }
 
-/// What runs of a size take, by the middle one of the latest three: a single run that was held up, as the
-/// first after a set-up is, says nothing of the next, and an engine that is left for it may not come back.
+/// What runs of a size take, by the better of the first two and then the middle one of the latest three: a
+/// single run that was held up, as the first after a set-up is, says nothing of the next, and an engine that
+/// is left for it may not come back.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     expected: f64,
-    latest: [f64; 2],
+    /// The run before the last, and the last.
+    latest: [Option<f64>; 2],
 }
 
 impl Rate {
-    fn first(seen: f64) -> Self {
-        // The better of the first two counts.
-        Self { expected: seen, latest: [0.0, seen] }
-    }
-
     fn learn(known: &mut Option<Self>, seen: f64) {
-        let Some(rate) = known else {
-            *known = Some(Self::first(seen));
-            return;
-        };
-        let [before, last] = rate.latest;
-        let middle = before.min(last).max(before.max(last).min(seen));
-        rate.expected += LATEST * (middle - rate.expected);
-        rate.latest = [last, seen];
+        *known = Some(match *known {
+            None => Self { expected: seen, latest: [None, Some(seen)] },
+            Some(Self { expected, latest: [before, last] }) => {
+                let latest = [last, Some(seen)];
+                let expected = match (before, last) {
+                    (Some(before), Some(last)) => {
+                        let middle = before.min(last).max(before.max(last).min(seen));
+                        expected + LATEST * (middle - expected)
+                    }
+                    _ => expected.min(seen),
+                };
+                Self { expected, latest }
+            }
+        });
     }
 }
 

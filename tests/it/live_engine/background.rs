@@ -88,7 +88,8 @@ impl Session {
             }
             let is_out = self.out.is_some();
             last_stop = self.call(draws).or(last_stop);
-            if !is_out && self.out.is_none() && self.live.offers().is_empty() {
+            let has_set_ups = is_out || self.out.is_some();
+            if !self.live.is_settled() && !has_set_ups && self.live.offers().is_empty() {
                 return last_stop;
             }
         }
