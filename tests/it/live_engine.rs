@@ -3,6 +3,7 @@
 //! solved ends by type.
 
 mod background;
+mod diagonal;
 mod storm;
 
 use std::time::Duration;

@@ -6,7 +6,8 @@ use crate::solver::kernel::{self, chunk_sum};
 use crate::solver::method::pace::Pace;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, Work};
-use crate::solver::preconditioner::{Blueprint, Preconditioner};
+use crate::solver::preconditioner::{Blueprint, Diagonals, Preconditioner};
+use crate::solver::system::Rows;
 
 /// `|r̂ · r|` below this fraction of `‖r̂‖ ‖r‖` means that the shadow residual has worn out.
 const SHADOW_MIN: f64 = 1e-14;
@@ -270,6 +271,11 @@ impl Bicgstab {
     pub fn restart(&mut self) {
         self.pace.restart();
         self.last = None;
+    }
+
+    /// See [`Method::follow_diagonal`](super::Method::follow_diagonal).
+    pub fn follow_diagonal(&mut self, rows: Rows, changed: &Diagonals) {
+        self.preconditioner.iter_mut().for_each(|known| known.follow_diagonal(rows, changed));
     }
 
     /// See [`Method::is_set_up`](super::Method::is_set_up).

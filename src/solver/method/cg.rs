@@ -6,7 +6,8 @@ use crate::solver::kernel::{self, chunk_sum};
 use crate::solver::method::pace::Pace;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
-use crate::solver::preconditioner::{Blueprint, Preconditioner};
+use crate::solver::preconditioner::{Blueprint, Diagonals, Preconditioner};
+use crate::solver::system::Rows;
 
 /// Preconditioned conjugate gradients for symmetric positive definite `A`.
 ///
@@ -174,6 +175,11 @@ impl Cg {
         self.pace.restart();
         self.rho = None;
         self.rho_next = None;
+    }
+
+    /// See [`Method::follow_diagonal`](super::Method::follow_diagonal).
+    pub fn follow_diagonal(&mut self, rows: Rows, changed: &Diagonals) {
+        self.preconditioner.iter_mut().for_each(|known| known.follow_diagonal(rows, changed));
     }
 
     /// See [`Method::is_set_up`](super::Method::is_set_up).

@@ -5,7 +5,8 @@ use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel::{self, CHUNK, Pair, Reach};
 use crate::solver::options::Sweep;
 use crate::solver::outcome::{Preparation, Work};
-use crate::solver::preconditioner::inverse_diagonal;
+use crate::solver::preconditioner::{Diagonals, follow_diagonal, inverse_diagonal};
+use crate::solver::system::Rows;
 
 /// Row by row, `xᵢ ← xᵢ + ω/aᵢᵢ (bᵢ − aᵢ · x)` with the entries of `x` that are already new.
 ///
@@ -110,6 +111,13 @@ impl GaussSeidel {
     /// Forgets the sweep ahead: the next step starts from the iterate.
     pub fn restart(&mut self) {
         self.is_ahead = false;
+    }
+
+    /// See [`Method::follow_diagonal`](super::Method::follow_diagonal).
+    pub fn follow_diagonal(&mut self, rows: Rows, changed: &Diagonals) {
+        if self.is_set_up() {
+            follow_diagonal(&mut self.factors, self.weight, rows, changed);
+        }
     }
 
     /// See [`Method::is_set_up`](super::Method::is_set_up).

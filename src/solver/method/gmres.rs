@@ -5,7 +5,8 @@ use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{Preparation, StopReason, Work};
-use crate::solver::preconditioner::{Blueprint, Preconditioner};
+use crate::solver::preconditioner::{Blueprint, Diagonals, Preconditioner};
+use crate::solver::system::Rows;
 
 /// A new basis vector that keeps less than this of its length is orthogonalised a second time.
 ///
@@ -288,6 +289,11 @@ impl Gmres {
         self.triangle.clear();
         self.rotations.clear();
         self.rotated.clear();
+    }
+
+    /// See [`Method::follow_diagonal`](super::Method::follow_diagonal).
+    pub fn follow_diagonal(&mut self, rows: Rows, changed: &Diagonals) {
+        self.preconditioner.iter_mut().for_each(|known| known.follow_diagonal(rows, changed));
     }
 
     /// See [`Method::is_set_up`](super::Method::is_set_up).

@@ -3,7 +3,8 @@
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::kernel;
 use crate::solver::outcome::{Preparation, Work};
-use crate::solver::preconditioner::inverse_diagonal;
+use crate::solver::preconditioner::{Diagonals, follow_diagonal, inverse_diagonal};
+use crate::solver::system::Rows;
 
 /// `x ← x + ω D⁻¹ (b − A x)`.
 ///
@@ -50,6 +51,13 @@ impl Jacobi {
             return problem.vector_work(1);
         }
         problem.product_work() + problem.vector_work(2)
+    }
+
+    /// See [`Method::follow_diagonal`](super::Method::follow_diagonal).
+    pub fn follow_diagonal(&mut self, rows: Rows, changed: &Diagonals) {
+        if self.is_set_up() {
+            follow_diagonal(&mut self.factors, self.damping, rows, changed);
+        }
     }
 
     /// See [`Method::is_set_up`](super::Method::is_set_up).

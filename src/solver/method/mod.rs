@@ -18,7 +18,8 @@ use crate::solver::amg::Symmetry;
 use crate::solver::iterate::{Advance, Iterate, Problem};
 use crate::solver::options::{MethodName, PreconditionerName, SolveOptions};
 use crate::solver::outcome::Work;
-use crate::solver::preconditioner::Blueprint;
+use crate::solver::preconditioner::{Blueprint, Diagonals};
+use crate::solver::system::Rows;
 
 use self::bicgstab::Bicgstab;
 use self::cg::Cg;
@@ -82,6 +83,18 @@ impl Method {
             Self::Bicgstab(method) => method.next_work(problem),
             Self::Gmres(method) => method.next_work(problem),
             Self::Direct(method) => method.next_work(problem),
+        }
+    }
+
+    /// Follows changes of the diagonal, where it is all that the set-up knows of `A`. O(changes).
+    pub fn follow_diagonal(&mut self, rows: Rows, changed: &Diagonals) {
+        match self {
+            Self::Jacobi(method) => method.follow_diagonal(rows, changed),
+            Self::GaussSeidel(method) => method.follow_diagonal(rows, changed),
+            Self::Cg(method) => method.follow_diagonal(rows, changed),
+            Self::Bicgstab(method) => method.follow_diagonal(rows, changed),
+            Self::Gmres(method) => method.follow_diagonal(rows, changed),
+            Self::Direct(_) => {}
         }
     }
 

@@ -10,9 +10,10 @@ use crate::solver::amg::{Hierarchy, Symmetry};
 use crate::solver::iterate::{Advance, Problem};
 use crate::solver::options::{MethodName, PreconditionerName};
 use crate::solver::outcome::{Preparation, StopReason, Work};
+use crate::solver::system::Rows;
 
 pub(crate) use ilu::IncompleteFactor;
-pub(crate) use jacobi::inverse_diagonal;
+pub(crate) use jacobi::{Diagonals, follow_diagonal, inverse_diagonal};
 
 /// Which `M` to set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,14 @@ impl Preconditioner {
             Self::Jacobi(inverse) => jacobi::apply(inverse, r, z),
             Self::Incomplete(factor) => factor.solve(r, z),
             Self::Multigrid(hierarchy) => hierarchy.apply(r, z),
+        }
+    }
+
+    /// Follows changes of the diagonal, where it is all that `M` knows of `A`.
+    pub fn follow_diagonal(&mut self, rows: Rows, changed: &Diagonals) {
+        match self {
+            Self::Jacobi(inverse) => jacobi::follow_diagonal(inverse, 1.0, rows, changed),
+            Self::Identity | Self::Incomplete(_) | Self::Multigrid(_) => {}
         }
     }
 

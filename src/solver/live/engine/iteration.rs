@@ -21,6 +21,7 @@ use crate::solver::method::Method;
 use crate::solver::method::hybrid::{self, Candidate};
 use crate::solver::options::{MethodName, SolveOptions};
 use crate::solver::outcome::{Preparation, StopReason, Work};
+use crate::solver::preconditioner::Diagonals;
 
 use renewal::Renewal;
 pub(super) use renewal::{MethodParts, MethodTask};
@@ -55,6 +56,8 @@ pub(super) struct Iteration {
     generation: u64,
     selection: Selection,
     wear: Wear,
+    /// What a set-up that is no more than a diagonal has to follow.
+    diagonals: Diagonals,
     flight: Option<Flight>,
     /// Over all methods, the solve included.
     iteration: u64,
@@ -90,6 +93,7 @@ impl Iteration {
             class: Standing::of(&analysis).class(),
             changed_since_analysis: 0,
             wear: Wear::after(&candidate, iteration, options.tolerance),
+            diagonals: Diagonals::none(),
             renewal: Renewal::None,
             holds_on: false,
             generation: 0,
@@ -175,7 +179,10 @@ impl Iteration {
 
     pub fn entry_changed(&mut self, change: &EntryChange) {
         self.changed_since_analysis += 1;
-        self.wear.entry_changed(change);
+        self.wear.entry_changed();
+        if change.row == change.col && !self.is_long() {
+            self.diagonals.note(change.row);
+        }
         self.flight.iter_mut().for_each(|flight| flight.entry_changed(change));
         if change.is_new && !self.method.is_set_up() {
             // What was ordered so far is of another pattern.
@@ -222,16 +229,19 @@ impl Iteration {
             Renewal::None | Renewal::Begun(..) if !self.method.is_set_up() => true,
             Renewal::None | Renewal::Begun(..) if self.holds_on && self.is_long() => false,
             Renewal::Begun(..) => true,
-            // A diagonal goes with the flight: both are of the system of the departure.
-            Renewal::None if self.flight.is_some() && self.is_of_departure() => false,
-            Renewal::None => self.has_worn_out(problem, aim),
+            Renewal::None => self.is_long() && self.has_worn_out(problem, aim),
         }
     }
 
-    /// Whether the set-up is short, and no less fit for the system of a departure than when it was made.
-    fn is_of_departure(&self) -> bool {
-        // Sweeps go by the rows as they are now.
-        !self.is_long() && self.candidate.method != MethodName::GaussSeidel
+    /// A set-up that is no more than a diagonal is made true again, O(changes).
+    fn follow_diagonal(&mut self, live: &LiveSystem, work: &mut Work) {
+        let changed = std::mem::replace(&mut self.diagonals, Diagonals::none());
+        if changed.is_empty() || self.is_long() {
+            return;
+        }
+        self.method.follow_diagonal(live.matrix().stored_rows(), &changed);
+        self.wear.rebuilt();
+        work.nonzeros += changed.count(live.order()) as u64;
     }
 
     /// Whether what has worn out is to go on as it is, because another engine's set-up is out.
@@ -246,7 +256,7 @@ impl Iteration {
             let (iterations, fall) = flight.progress();
             self.wear.foreseen_waste(&self.candidate, iterations, fall, flight.norm() / aim.target)
         });
-        self.wear.is_out(&self.candidate, self.renewal_work(problem), foreseen)
+        self.wear.is_out(self.renewal_work(problem), foreseen)
     }
 
     /// What is left of the set-up.
@@ -303,6 +313,10 @@ impl Iteration {
     ) -> (LiveWork, Option<Landing>) {
         let mut work = Work::default();
         let mut landed = None;
+        if self.candidate.method == MethodName::GaussSeidel {
+            // Its sweeps go by the rows as they are now, and not by those of the departure.
+            self.follow_diagonal(live, &mut work);
+        }
         if self.is_worn_on_the_way(live, aim) {
             let landing = self.land(live, aim, &mut work);
             landed = Some(landing);
@@ -376,6 +390,7 @@ impl Iteration {
         if is_due {
             self.rebuild();
         }
+        self.follow_diagonal(live, work);
         self.method.restart();
         let patience = self.method.patience(live.order());
         self.flight = Some(Flight::depart(live, aim, self.candidate.method, patience));

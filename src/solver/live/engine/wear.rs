@@ -2,9 +2,8 @@
 //! `A`. Never a matter of truth: residuals are measured; only of time.
 
 use crate::solver::live::engine::flight::Landing;
-use crate::solver::live::state::EntryChange;
 use crate::solver::method::hybrid::Candidate;
-use crate::solver::options::{MethodName, PreconditionerName};
+use crate::solver::options::MethodName;
 use crate::solver::outcome::Work;
 
 /// Weight of the latest flight in what is expected of the next.
@@ -17,22 +16,15 @@ pub(super) struct Wear {
     /// a fresh set-up.
     fall: f64,
     fresh_fall: Option<f64>,
-    /// Entries, and diagonal entries, changed since the set-up.
-    changed: Changed,
+    /// Entries of `A` changed since the set-up.
+    changed: u64,
     /// Since the snapshot that a set-up in the background works on.
-    changed_since_snapshot: Changed,
+    changed_since_snapshot: u64,
     /// Work of iterations that a fresh set-up would have saved, and what a set-up takes.
     wasted: u64,
     set_up: Work,
     set_up_begun: Work,
     step: Work,
-}
-
-/// Entries of `A` that have changed.
-#[derive(Debug, Clone, Copy, Default)]
-struct Changed {
-    entries: u64,
-    diagonals: u64,
 }
 
 /// Iterations of a flight before its pace is taken for what is to come; a factor shows its pace at once.
@@ -60,8 +52,8 @@ impl Wear {
         Self {
             fall,
             fresh_fall: (candidate.method == MethodName::Direct).then_some(fall),
-            changed: Changed::default(),
-            changed_since_snapshot: Changed::default(),
+            changed: 0,
+            changed_since_snapshot: 0,
             wasted: 0,
             set_up: Work::default(),
             set_up_begun: Work::default(),
@@ -69,11 +61,9 @@ impl Wear {
         }
     }
 
-    pub fn entry_changed(&mut self, change: &EntryChange) {
-        for changed in [&mut self.changed, &mut self.changed_since_snapshot] {
-            changed.entries += 1;
-            changed.diagonals += u64::from(change.row == change.col);
-        }
+    pub fn entry_changed(&mut self) {
+        self.changed += 1;
+        self.changed_since_snapshot += 1;
     }
 
     /// A part of a set-up was made.
@@ -87,13 +77,13 @@ impl Wear {
 
     pub fn rebuilt(&mut self) {
         self.fall = self.fresh_fall.unwrap_or(self.fall);
-        self.changed = Changed::default();
+        self.changed = 0;
         self.wasted = 0;
     }
 
     /// A snapshot was taken for a set-up in the background.
     pub fn snapshot_taken(&mut self) {
-        self.changed_since_snapshot = Changed::default();
+        self.changed_since_snapshot = 0;
     }
 
     /// The set-up of the snapshot is in force now.
@@ -116,7 +106,7 @@ impl Wear {
         let fall = landing.fall.ln() / landing.iterations as f64;
         self.fall += LATEST * (fall - self.fall);
         match self.fresh_fall {
-            _ if self.changed.entries == 0 => self.fresh_fall = Some(self.fall),
+            _ if self.changed == 0 => self.fresh_fall = Some(self.fall),
             Some(fresh) => {
                 let needed = (landing.fall.ln() / fresh).ceil() as u64;
                 let excess = landing.iterations.saturating_sub(needed);
@@ -148,7 +138,7 @@ impl Wear {
 
     /// Whether `A` has changed since the set-up at all.
     pub fn is_worn(&self) -> bool {
-        self.changed.entries > 0
+        self.changed > 0
     }
 
     /// Entries that a flight will have touched in vain when it arrives at its present pace: after
@@ -172,19 +162,10 @@ impl Wear {
         excess as u64 * self.step.nonzeros
     }
 
-    /// Whether a fresh set-up, which would take `set_up`, pays: at once where it is a pass over the
-    /// diagonal, else when the iterations that it would have saved, and those that it would save on the
-    /// present flight (`foreseen`), cost as much as it does.
-    pub fn is_out(&self, candidate: &Candidate, set_up: Work, foreseen: u64) -> bool {
-        let by_diagonal = self.changed.diagonals > 0;
-        let is_wasteful = self.is_worn() && self.wasted + foreseen > set_up.nonzeros;
-        match (candidate.method, candidate.preconditioner) {
-            (MethodName::Jacobi | MethodName::GaussSeidel, _) => by_diagonal,
-            (MethodName::Direct, _) => is_wasteful,
-            (_, PreconditionerName::Jacobi) => by_diagonal,
-            (_, PreconditionerName::None) => false,
-            (_, PreconditionerName::Ilu | PreconditionerName::Amg) => is_wasteful,
-        }
+    /// Whether a fresh set-up, which would take `set_up`, pays: when the iterations that it would have
+    /// saved, and those that it would save on the present flight (`foreseen`), cost as much as it does.
+    pub fn is_out(&self, set_up: Work, foreseen: u64) -> bool {
+        self.is_worn() && self.wasted + foreseen > set_up.nonzeros
     }
 }
 
