@@ -85,8 +85,8 @@ mod tests {
         for count in [0, 1, 100, Diagonals::ROWS_MAX, Diagonals::ROWS_MAX + 1, 40_000] {
             let mut inverse = expected.clone();
             let mut changed = Diagonals::none();
-            for row in 0..count {
-                inverse[row] = f64::NAN;
+            for (row, inverse) in inverse.iter_mut().enumerate().take(count) {
+                *inverse = f64::NAN;
                 changed.note(row);
             }
             assert_eq!(changed.is_empty(), count == 0);
