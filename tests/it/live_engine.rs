@@ -2,6 +2,7 @@
 //! solves the system as it stands, within the bound that is announced for it, and what cannot be
 //! solved ends by type.
 
+mod analysis;
 mod background;
 mod diagonal;
 mod storm;

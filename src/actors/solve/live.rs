@@ -31,6 +31,8 @@ pub struct LiveSolve {
     drain: Drain,
     /// Why nothing settles the system as it stands.
     stop: Option<LiveStop>,
+    /// Why an engine cannot, the methods' own reason before that of the others.
+    failure: Option<(EngineName, LiveStop)>,
     /// A flight has landed that was not told of: `x` has moved.
     has_landed: bool,
     /// What was planned of the set-up that is out, where an engine waits for it, and changes accepted until then.
@@ -103,6 +105,7 @@ impl LiveSolve {
             x,
             drain: Drain::default(),
             stop: None,
+            failure: None,
             has_landed: false,
             out: None,
         })
@@ -168,7 +171,7 @@ impl LiveSolve {
         accepted.costs += applied.rhs.len() as u64;
         accepted.entries += applied.entries.len() as u64;
         accepted.new_entries += new_entries as u64;
-        self.stop = None;
+        (self.stop, self.failure) = (None, None);
         CostVerdict::Accepted { system_version }
     }
 
@@ -181,7 +184,8 @@ impl LiveSolve {
         let offers = self.offers();
         let Some(plan) = self.governor.choose(&offers) else {
             let work = self.snapshot_work();
-            return self.wants_certificate().then_some(Next { work, is_set_up: false });
+            let has_to_say = self.wants_certificate() || self.is_stuck();
+            return has_to_say.then_some(Next { work, is_set_up: false });
         };
         let chosen = offers.iter().find(|offer| offer.engine == plan.engine)?;
         Some(match chosen.set_up.nonzeros {
@@ -247,8 +251,7 @@ impl LiveSolve {
                 self.out = Some((None, self.engine.version()));
                 return Worked::Detached(Box::new(job));
             }
-            let may_wait = was_settled || self.out.is_some();
-            return if may_wait { Worked::Idle } else { self.give_up() };
+            return if self.is_stuck() { self.give_up() } else { Worked::Idle };
         };
         let chosen = offers.iter().find(|offer| offer.engine == plan.engine);
         if chosen.is_some_and(|chosen| self.is_background(&plan, chosen))
@@ -280,7 +283,7 @@ impl LiveSolve {
                 Worked::Advanced { work, has_moved }
             }
             LiveEnd::Prepared(preparation) => Worked::Prepared { preparation, took },
-            LiveEnd::Failed(stop) => self.failed(stop, work),
+            LiveEnd::Failed(stop) => self.failed(plan.engine, stop, work),
         }
     }
 
@@ -303,6 +306,7 @@ impl LiveSolve {
             }
         };
         let landings = self.engine.landings();
+        let engine = made.engine();
         let done = self.engine.take_over(*made);
         self.has_landed |= self.engine.landings() > landings;
         match done.end {
@@ -316,7 +320,7 @@ impl LiveSolve {
                 };
                 Worked::Prepared { preparation: Preparation { description, work }, took }
             }
-            LiveEnd::Failed(stop) => self.failed(stop, done.work),
+            LiveEnd::Failed(stop) => self.failed(engine, stop, done.work),
             LiveEnd::Settled | LiveEnd::Paused => {
                 unreachable!("what is taken over was set up or refused")
             }
@@ -324,29 +328,31 @@ impl LiveSolve {
     }
 
     /// An engine cannot go on; whether another can.
-    fn failed(&mut self, stop: LiveStop, work: Work) -> Worked {
-        let may_wait = self.out.is_some() || self.engine.is_settled();
+    fn failed(&mut self, engine: EngineName, stop: LiveStop, work: Work) -> Worked {
+        if !matches!(self.failure, Some((EngineName::Iteration, _))) {
+            self.failure = Some((engine, stop));
+        }
         match self.governor.choose(&self.offers()) {
             Some(_) => Worked::Advanced { work, has_moved: true },
-            None if may_wait => Worked::Idle,
-            None => {
-                self.stop = Some(stop.clone());
-                Worked::Stuck(stop)
-            }
+            None if self.is_stuck() => self.give_up(),
+            None => Worked::Idle,
         }
+    }
+
+    /// Whether nothing is under way that may settle the system; for when nobody offers to work.
+    fn is_stuck(&self) -> bool {
+        self.out.is_none() && !self.engine.is_settled()
     }
 
     /// Nobody offers to work, though the system is not settled.
     fn give_up(&mut self) -> Worked {
-        match &self.stop {
-            Some(_) => Worked::Idle,
-            None => {
-                let evidence = "no engine can work on the changed matrix".to_owned();
-                let stop = LiveStop::NoLicence { evidence };
-                self.stop = Some(stop.clone());
-                Worked::Stuck(stop)
-            }
-        }
+        let evidence = "no engine can work on the changed matrix".to_owned();
+        let stop = match self.failure.take() {
+            Some((_, stop)) => stop,
+            None => LiveStop::NoLicence { evidence },
+        };
+        self.stop = Some(stop.clone());
+        Worked::Stuck(stop)
     }
 
     /// Bytes held.

@@ -87,10 +87,10 @@ impl Experience {
     }
 
     /// Whether it is due for another run of this size although it lost: others have had theirs since, or
-    /// it was run once only, which may have been held up.
+    /// it was run to its end once only, which may have been held up.
     pub fn is_due_again(&self, foreseen: Work) -> bool {
         let class = size_class(foreseen);
-        let is_single = self.rates[class].is_some_and(|rate| rate.latest[0].is_none());
+        let is_single = self.rates[class].is_some_and(|rate| rate.is_single);
         is_single || self.idle[class] >= self.patience[class].max(RETRY_RUNS)
     }
 
@@ -110,7 +110,9 @@ impl Experience {
     /// A run that ended settled, in so many seconds; `has_lost` where another would have taken less.
     pub fn settled(&mut self, foreseen: Work, seconds: f64, has_lost: bool) {
         let class = size_class(foreseen);
-        Rate::learn(&mut self.rates[class], seconds / foreseen.nonzeros.max(1) as f64);
+        let rate = seconds / foreseen.nonzeros.max(1) as f64;
+        let first = Rate { expected: rate, latest: [rate; 2], is_single: true };
+        self.rates[class] = Some(self.rates[class].map_or(first, |known| known.after(rate)));
         self.idle[class] = 0;
         let patience = &mut self.patience[class];
         *patience = match has_lost {
@@ -128,7 +130,9 @@ impl Experience {
     pub fn gave_up(&mut self, foreseen: Work, seconds: f64) {
         let class = size_class(foreseen);
         let rate = seconds / foreseen.nonzeros.max(1) as f64;
-        Rate::learn(&mut self.rates[class], rate);
+        // The better of this and the next run counts, when there is a next.
+        let first = Rate { expected: rate, latest: [0.0, rate], is_single: false };
+        self.rates[class] = Some(self.rates[class].map_or(first, |known| known.after(rate)));
         self.idle[class] = 0;
         let patience = &mut self.patience[class];
         *patience = (2 * *patience).clamp(RETRY_RUNS, RETRY_RUNS_MAX_IN_VAIN);
@@ -142,25 +146,20 @@ impl Experience {
 struct Rate {
     expected: f64,
     /// The run before the last, and the last.
-    latest: [Option<f64>; 2],
+    latest: [f64; 2],
+    /// Run once, and to its end.
+    is_single: bool,
 }
 
 impl Rate {
-    fn learn(known: &mut Option<Self>, seen: f64) {
-        *known = Some(match *known {
-            None => Self { expected: seen, latest: [None, Some(seen)] },
-            Some(Self { expected, latest: [before, last] }) => {
-                let latest = [last, Some(seen)];
-                let expected = match (before, last) {
-                    (Some(before), Some(last)) => {
-                        let middle = before.min(last).max(before.max(last).min(seen));
-                        expected + LATEST * (middle - expected)
-                    }
-                    _ => expected.min(seen),
-                };
-                Self { expected, latest }
-            }
-        });
+    fn after(self, seen: f64) -> Self {
+        let [before, last] = self.latest;
+        let middle = before.min(last).max(before.max(last).min(seen));
+        let expected = match self.is_single {
+            true => self.expected.min(seen),
+            false => self.expected + LATEST * (middle - self.expected),
+        };
+        Self { expected, latest: [last, seen], is_single: false }
     }
 }
 

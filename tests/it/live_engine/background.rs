@@ -46,13 +46,14 @@ impl Session {
     fn call(&mut self, draws: &mut Draws) -> Option<LiveStop> {
         if let Some((_, calls_left)) = &mut self.out {
             *calls_left = calls_left.saturating_sub(1);
-            if *calls_left == 0 {
-                self.come_home();
+            if *calls_left == 0
+                && let Some(stop) = self.come_home()
+            {
+                return Some(stop);
             }
         }
         let Some(plan) = self.governor.choose(&self.live.offers()) else {
-            self.come_home();
-            return None;
+            return self.come_home();
         };
         let offers = self.live.offers();
         let chosen = offers.iter().find(|offer| offer.engine == plan.engine).unwrap();
@@ -73,10 +74,12 @@ impl Session {
         }
     }
 
-    fn come_home(&mut self) {
-        if let Some((job, _)) = self.out.take() {
-            self.live.take_over(job.run());
-            self.taken_over += 1;
+    fn come_home(&mut self) -> Option<LiveStop> {
+        let (job, _) = self.out.take()?;
+        self.taken_over += 1;
+        match self.live.take_over(job.run()).end {
+            LiveEnd::Failed(stop) => Some(stop),
+            LiveEnd::Settled | LiveEnd::Paused | LiveEnd::Prepared(_) => None,
         }
     }
 

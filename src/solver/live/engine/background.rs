@@ -28,7 +28,9 @@ impl LiveEngine {
                     path.is_some_and(|path| path.can_detach(&self.live, snapshot_bytes))
                 }
                 EngineName::Iteration => {
-                    self.iteration.can_detach(&self.live, &self.standing, self.aim())
+                    let class = self.standing.class();
+                    self.iteration.can_analyse_apart(&self.live, class)
+                        || self.iteration.can_detach(&self.live, &self.standing, self.aim())
                 }
             }
     }
@@ -47,7 +49,11 @@ impl LiveEngine {
                 Task::Path(task, Snapshot::of(&self.live, self.version))
             }
             EngineName::Iteration if !in_doubt => {
-                Task::Method(self.iteration.detach(&self.live, self.version))
+                let (live, version) = (&self.live, self.version);
+                match self.iteration.detach_analysis(live, &self.standing, version) {
+                    Some(task) => Task::Analysis(task),
+                    None => Task::Method(self.iteration.detach(live, version)),
+                }
             }
             EngineName::Relaxation | EngineName::Iteration => {
                 let task = self.proof.detach();
@@ -125,6 +131,13 @@ impl LiveEngine {
             Parts::Coercivity(made) => {
                 let preparation = self.proof.take_over_coercivity(made, &self.live);
                 LiveWork { work: preparation.work, end: LiveEnd::Prepared(preparation) }
+            }
+            Parts::Analysis(parts) => {
+                let aim = self.aim();
+                let (live, standing) = (&mut self.live, &mut self.standing);
+                let (done, landing) = self.iteration.take_over_analysis(live, standing, aim, parts);
+                landing.iter().for_each(|landing| self.landed(landing));
+                done
             }
             Parts::Method(parts) => {
                 let aim = self.aim();

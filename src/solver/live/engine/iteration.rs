@@ -3,6 +3,7 @@
 //! the next); how a flight ends is `arrival`'s, set-ups in the background are `renewal`'s.
 
 mod arrival;
+mod choosing;
 mod renewal;
 
 use std::collections::VecDeque;
@@ -18,11 +19,13 @@ use crate::solver::live::engine::standing::{Class, Standing};
 use crate::solver::live::engine::wear::Wear;
 use crate::solver::live::state::{EntryChange, LiveSystem};
 use crate::solver::method::Method;
-use crate::solver::method::hybrid::{self, Candidate};
+use crate::solver::method::hybrid::Candidate;
 use crate::solver::options::{MethodName, SolveOptions};
-use crate::solver::outcome::{Preparation, StopReason, Work};
+use crate::solver::outcome::{StopReason, Work};
 use crate::solver::preconditioner::Diagonals;
 
+use choosing::Analysing;
+pub(super) use choosing::{AnalysisParts, AnalysisTask};
 use renewal::Renewal;
 pub(super) use renewal::{MethodParts, MethodTask};
 
@@ -43,6 +46,7 @@ pub(super) struct Iteration {
     options: SolveOptions,
     /// What the candidates were chosen for.
     class: Class,
+    analysing: Analysing,
     /// Entries of `A` that have changed since then.
     changed_since_analysis: u64,
     candidate: Candidate,
@@ -91,6 +95,7 @@ impl Iteration {
         } = handover;
         let iteration = Self {
             class: Standing::of(&analysis).class(),
+            analysing: Analysing::Apart,
             changed_since_analysis: 0,
             wear: Wear::after(&candidate, iteration, options.tolerance),
             diagonals: Diagonals::none(),
@@ -179,6 +184,7 @@ impl Iteration {
 
     pub fn entry_changed(&mut self, change: &EntryChange) {
         self.changed_since_analysis += 1;
+        self.analysing.entry_changed(change);
         self.wear.entry_changed();
         if change.row == change.col && !self.is_long() {
             self.diagonals.note(change.row);
@@ -199,7 +205,20 @@ impl Iteration {
 
     /// Until settled from a residual of norm `norm`, the set-up of what has worn out beside. None while
     /// what it cannot do without is being set up.
-    pub fn predicted(&self, live: &LiveSystem, norm: f64, aim: Aim) -> Option<(Work, Work)> {
+    pub fn predicted(
+        &self,
+        live: &LiveSystem,
+        class: Class,
+        norm: f64,
+        aim: Aim,
+    ) -> Option<(Work, Work)> {
+        if self.waits_for_analysis(class) {
+            return None;
+        }
+        let analysis = match self.wants_analysis(class) {
+            true => Self::analysis_work(live),
+            false => Work::default(),
+        };
         let problem = problem(live, live.rhs(), aim.target, (&self.options, &self.unwanted), 0);
         let norm = self.flight.as_ref().map_or(norm, |flight| flight.norm().min(norm));
         let step = self.method.next_work(&problem);
@@ -208,7 +227,7 @@ impl Iteration {
         if !self.is_due(&problem, aim) {
             let iterations = self.wear.iterations(norm / aim.target);
             let work = times(step, iterations) + product + vectors;
-            return self.method.is_set_up().then_some((work, Work::default()));
+            return self.method.is_set_up().then_some((work, analysis));
         }
         let iterations = self.wear.fresh_iterations(norm / aim.target);
         let work = match self.method.is_set_up() {
@@ -219,7 +238,7 @@ impl Iteration {
                 step => times(step, iterations),
             },
         };
-        Some((work + product + vectors, self.set_up_work(&problem)))
+        Some((work + product + vectors, self.set_up_work(&problem) + analysis))
     }
 
     /// Whether a set-up is to be made before the method goes on.
@@ -299,7 +318,8 @@ impl Iteration {
 
     pub fn memory_bytes(&self) -> u64 {
         let flight = self.flight.as_ref().map_or(0, Flight::memory_bytes);
-        self.method.memory_bytes() + self.renewal.memory_bytes() + flight
+        let followed = self.analysing.memory_bytes();
+        self.method.memory_bytes() + self.renewal.memory_bytes() + flight + followed
     }
 
     /// Iterates until settled, until a flight lands that changes have left behind, or until `entries_max`
@@ -366,18 +386,9 @@ impl Iteration {
             live.merge();
             work.nonzeros += 4 * live.matrix().nonzeros() as u64;
         }
-        if standing.class() != self.class {
-            if let Err(stop) = self.choose_anew(live, standing, work) {
-                self.stop = Some(stop.clone());
-                return Some(LiveEnd::Failed(stop));
-            }
-            if !self.method.is_set_up() {
-                // Its set-up is decided upon anew: it may be long.
-                let description =
-                    format!("the matrix was analysed anew: {}", self.candidate.method);
-                let preparation = Preparation { description, work: *work };
-                return Some(LiveEnd::Prepared(preparation));
-            }
+        let class = standing.class();
+        if self.wants_analysis(class) || self.waits_for_analysis(class) {
+            return Some(self.choose_anew(live, standing, work));
         }
         let limits = (&self.options, &self.unwanted);
         let problem = problem(live, live.rhs(), aim.target, limits, self.iteration);
@@ -403,42 +414,6 @@ impl Iteration {
         self.renewal.discard();
         self.method = Method::of(&self.candidate, &self.options);
         self.wear.rebuilt();
-    }
-
-    /// Analyses the matrix as it is and takes the first of the methods that suit it. O(nnz).
-    fn choose_anew(
-        &mut self,
-        live: &LiveSystem,
-        standing: &mut Standing,
-        work: &mut Work,
-    ) -> Result<(), LiveStop> {
-        let rows = live.matrix().stored_rows();
-        let analysis = Analysis::of_rows(rows);
-        work.nonzeros += 10 * rows.values.len() as u64;
-        *standing = Standing::of(&analysis);
-        self.class = standing.class();
-        self.changed_since_analysis = 0;
-        let found = hybrid::candidates(&analysis, rows, &self.options);
-        self.candidates = found.inspect_err(|_| self.class = Class::UNSUITED)?.into();
-        let next = self.candidates.pop_front().expect("there is always a candidate");
-        let is_same = |a: &Candidate, b: &Candidate| {
-            (a.method, a.preconditioner, a.shape) == (b.method, b.preconditioner, b.shape)
-        };
-        if !is_same(&next, &self.candidate) {
-            self.take(next);
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, next: Candidate) {
-        self.renewal.discard();
-        self.generation += 1;
-        self.method = Method::of(&next, &self.options);
-        self.wear = Wear::unknown(&next);
-        self.selection.method = next.method;
-        self.selection.preconditioner = next.preconditioner;
-        self.selection.reasons = vec![next.reason.clone()];
-        self.candidate = next;
     }
 
     /// One set-up, one iteration, or a landing.
@@ -498,15 +473,6 @@ impl Iteration {
                 None
             }
         }
-    }
-
-    /// The method in force would take too long.
-    fn take_cheaper(&mut self, why: String) {
-        let next = self.candidates.pop_front();
-        let next = next.expect("the last candidate has no limit of operations");
-        let reason = next.reason.clone();
-        self.take(next);
-        self.selection.reasons = vec![reason, why];
     }
 }
 

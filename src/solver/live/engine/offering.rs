@@ -82,7 +82,8 @@ impl LiveEngine {
             return None;
         }
         let norm = self.residual_norm_about();
-        let (predicted, mut set_up) = self.iteration.predicted(&self.live, norm, self.aim())?;
+        let (predicted, mut set_up) =
+            self.iteration.predicted(&self.live, self.standing.class(), norm, self.aim())?;
         if self.dominance_is_in_doubt() {
             if self.proof.is_out() {
                 return None;

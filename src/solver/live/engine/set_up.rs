@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::coercive::{CoercivityTask, ProvenCoercivity};
-use super::iteration::{MethodParts, MethodTask};
+use super::iteration::{AnalysisParts, AnalysisTask, MethodParts, MethodTask};
 use super::path::{PathParts, PathTask};
 use super::report::EngineName;
 use super::witness::{Searched, WitnessTask};
@@ -66,6 +66,7 @@ pub(super) enum Task {
     Path(PathTask, Snapshot),
     Witness(WitnessTask, Snapshot),
     Coercivity(CoercivityTask, Snapshot),
+    Analysis(AnalysisTask),
     /// A method keeps its snapshot from one step of its set-up to the next.
     Method(MethodTask),
 }
@@ -83,6 +84,7 @@ pub(super) enum Parts {
     Path(Result<(PathParts, Preparation), PathRefusal>),
     Witness(Searched),
     Coercivity(ProvenCoercivity),
+    Analysis(AnalysisParts),
     Method(MethodParts),
 }
 
@@ -98,6 +100,7 @@ impl SetUpJob {
             Task::Path(_, snapshot)
             | Task::Witness(_, snapshot)
             | Task::Coercivity(_, snapshot) => snapshot.version,
+            Task::Analysis(task) => task.version(),
             Task::Method(task) => task.version(),
         }
     }
@@ -108,6 +111,7 @@ impl SetUpJob {
             Task::Path(task, snapshot) => task.work(snapshot.matrix.nnz() as u64),
             Task::Witness(task, snapshot) => task.work(snapshot.matrix.nnz() as u64),
             Task::Coercivity(task, snapshot) => task.work(snapshot.matrix.nnz() as u64),
+            Task::Analysis(task) => task.work(),
             Task::Method(task) => task.work(&self.unwanted),
         }
     }
@@ -127,6 +131,7 @@ impl SetUpJob {
                 let (order, nonzeros) = (snapshot.rhs.len(), snapshot.matrix.nnz());
                 snapshot.memory_bytes() + task.peak_bytes(order as u64, nonzeros as u64)
             }
+            Task::Analysis(task) => task.peak_bytes(),
             Task::Method(task) => task.peak_bytes(&self.unwanted),
         }
     }
@@ -143,6 +148,7 @@ impl SetUpJob {
             Task::Coercivity(task, snapshot) => {
                 Parts::Coercivity(task.run(snapshot.rows(), &unwanted))
             }
+            Task::Analysis(task) => Parts::Analysis(task.run()),
             Task::Method(task) => Parts::Method(task.run(&unwanted)),
         };
         let work = match &parts {
@@ -151,6 +157,7 @@ impl SetUpJob {
             }
             Parts::Witness(searched) => searched.work,
             Parts::Coercivity(made) => made.work,
+            Parts::Analysis(parts) => parts.work(),
             Parts::Method(parts) => parts.work(),
         };
         SetUp { engine, parts, work }
@@ -174,6 +181,7 @@ impl SetUp {
             Parts::Path(built) => built.as_ref().map_or(0, |(parts, _)| parts.memory_bytes()),
             Parts::Witness(searched) => searched.memory_bytes(),
             Parts::Coercivity(made) => made.memory_bytes(),
+            Parts::Analysis(parts) => parts.memory_bytes(),
             Parts::Method(parts) => parts.memory_bytes(),
         }
     }

@@ -29,6 +29,14 @@ impl Class {
         has_negative_diagonal: false,
         is_unsuited: true,
     };
+
+    /// Whether methods that suit `known` may rely on what is no longer there.
+    pub fn lacks_what(self, known: Self) -> bool {
+        known.is_unsuited
+            || (known.is_symmetric && !self.is_symmetric)
+            || (self.has_zero_diagonal && !known.has_zero_diagonal)
+            || (self.has_negative_diagonal && !known.has_negative_diagonal)
+    }
 }
 
 /// The class of a matrix under change.
@@ -56,6 +64,16 @@ impl Standing {
             has_zero_diagonal: self.zeros > 0,
             has_negative_diagonal: self.negatives > 0,
             is_unsuited: false,
+        }
+    }
+
+    /// What an analysis has found counts where the pairs are not known one by one; it is of the matrix
+    /// before `changes`.
+    pub fn analysed(&mut self, mut found: Self, matrix: &LiveMatrix, changes: &[EntryChange]) {
+        let is_contradicted = changes.is_empty() && found.class() != self.class();
+        if self.asymmetric_pairs.is_none() || is_contradicted {
+            changes.iter().for_each(|change| found.entry_changed(matrix, change));
+            *self = found;
         }
     }
 

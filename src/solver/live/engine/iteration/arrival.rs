@@ -7,7 +7,6 @@ use crate::solver::live::engine::flight::Landing;
 use crate::solver::live::engine::report::{LiveEnd, LiveStop};
 use crate::solver::live::engine::standing::Class;
 use crate::solver::live::state::LiveSystem;
-use crate::solver::method::hybrid::Candidate;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{StopReason, Work};
 
@@ -107,12 +106,6 @@ impl Iteration {
         let stop = LiveStop::Method(limit.unwrap_or(reason));
         self.stop = Some(stop.clone());
         Some(LiveEnd::Failed(stop))
-    }
-
-    pub(super) fn next_candidate(&mut self) -> Option<Candidate> {
-        let failed = (self.candidate.method, self.candidate.preconditioner);
-        std::iter::from_fn(|| self.candidates.pop_front())
-            .find(|next| (next.method, next.preconditioner) != failed)
     }
 
     /// Whether rounding explains why the state kept is not settled. One product.

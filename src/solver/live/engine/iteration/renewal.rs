@@ -245,6 +245,9 @@ impl Iteration {
     /// A set-up that will not come home. What is in force goes on; where nothing is, the method counts as
     /// failed.
     pub fn lost(&mut self, evidence: &str) {
+        if self.has_lost_analysis() {
+            return;
+        }
         self.renewal = Renewal::None;
         self.wear.put_off();
         if self.method.is_set_up() {
