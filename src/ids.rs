@@ -52,6 +52,16 @@ pub enum UpdateKey {
     Id(String),
 }
 
+/// Names one check of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(pub u64);
+
+impl fmt::Display for ProbeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "probe-{:016x}", self.0)
+    }
+}
+
 /// Names one node of a swarm. A node alone is number 0.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -8,9 +8,10 @@ use actix::{Message, MessageResponse, Recipient};
 
 use crate::actors::frame_channel::{FrameBatch, FrameSender};
 use crate::actors::solve::{QuantumReport, Solve};
-use crate::ids::{SessionId, SubscriptionId, SystemVersion, UpdateSource, WorkerId};
+use crate::ids::{ProbeId, SessionId, SubscriptionId, SystemVersion, UpdateSource, WorkerId};
 use crate::policy::admission::Overload;
 use crate::policy::scheduling::{Lane, Waiting};
+use crate::policy::verification::{Claim, Verdict};
 use crate::protocol::entries::EntriesOptions;
 use crate::protocol::frame::{EndReason, Warning};
 use crate::protocol::status::{NodeStatus, SessionStatus};
@@ -79,6 +80,9 @@ pub struct SessionHandle {
     pub solution: Recipient<ReadSolution>,
     pub costs: Recipient<ApplyCosts>,
     pub entries: Recipient<AskEntries>,
+    pub probes: Recipient<ProbeRows>,
+    /// n.
+    pub unknowns: usize,
     pub stop: Recipient<StopSession>,
 }
 
@@ -166,8 +170,22 @@ pub enum CostVerdict {
 /// Node → Session: some entries of the solution of the system as it is then, changes that were sent before
 /// included. Answered by the next quantum that begins after those changes.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<EntriesState, EntriesUnavailable>")]
+#[rtype(result = "Result<EntriesState, QuestionUnavailable>")]
 pub struct AskEntries(pub EntriesQuestion);
+
+/// What may be asked of a state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    Entries(EntriesQuestion),
+    Probes(Sample),
+}
+
+/// The answer to a [`Question`] of its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Entries(EntriesState),
+    Probes(ProbedState),
+}
 
 /// Which entries, how close, and how dear they may be.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,14 +208,69 @@ pub struct EntriesState {
     pub took: Duration,
 }
 
+/// Verifier → Session: look at these rows afresh and judge the state by them, changes that were sent before
+/// included. Answered by the next quantum that begins after those changes.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<ProbedState, QuestionUnavailable>")]
+pub struct ProbeRows(pub Sample);
+
+/// Which rows are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sample {
+    /// Distinct within each probe.
+    Probes(Vec<Vec<u32>>),
+    All,
+}
+
+/// What a look at some rows of a state came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbedState {
+    pub system_version: SystemVersion,
+    pub iteration: u64,
+    pub claim: Claim,
+    pub verdict: Verdict,
+    pub took: Duration,
+}
+
+/// Node → Verifier: check a session's state. Rows are drawn unless they are named; where what they show asks
+/// for it, all of them are looked at.
+#[derive(Message)]
+#[rtype(result = "Result<Verification, QuestionUnavailable>")]
+pub struct Verify {
+    pub probes: Recipient<ProbeRows>,
+    pub unknowns: usize,
+    pub asked: Challenge,
+}
+
+/// How a state is to be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge {
+    /// So many probes of rows that the node draws.
+    Random {
+        probes: usize,
+    },
+    /// Rows that the asker has chosen, distinct.
+    Rows(Vec<u32>),
+    Exhaustive,
+}
+
+/// What a check came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verification {
+    pub probe_id: ProbeId,
+    pub state: ProbedState,
+    /// Rows asked for a look at all of them, which is what the state was judged by.
+    pub escalated: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EntriesUnavailable {
+pub enum QuestionUnavailable {
     /// It takes no changes either.
     #[error(transparent)]
     Session(#[from] CostsUnavailable),
     #[error("the session has {unknowns} unknowns")]
     OutOfRange { unknowns: usize },
-    #[error("{waiting} requests for entries already wait for this session")]
+    #[error("{waiting} questions already wait for this session")]
     TooManyWaiting { waiting: usize },
 }
 
@@ -252,7 +325,7 @@ pub struct RunQuantum {
     /// To be worked into the system first, in this order.
     pub changes: Vec<SourcedDelta>,
     /// To be answered then.
-    pub questions: Vec<EntriesQuestion>,
+    pub questions: Vec<Question>,
     /// A set-up that has come home, to be taken over after the changes.
     pub set_up: Option<FinishedSetUp>,
     pub lane: Lane,

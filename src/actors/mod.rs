@@ -13,4 +13,5 @@ mod session_directory;
 pub mod solve;
 mod solver_worker;
 mod subscription;
+mod verifier;
 mod work_queue;

@@ -8,16 +8,18 @@ use futures_util::future::join_all;
 
 use crate::actors::frame_channel::{FrameReceiver, frame_channel};
 use crate::actors::messages::{
-    ApplyCosts, AskEntries, CostVerdict, CostsUnavailable, DeleteSession, Drain, EntriesQuestion,
-    EntriesState, EntriesUnavailable, FindSession, GetNodeStatus, GetSessionStatus, ListSessions,
-    OpenRefused, OpenSession, ReadSolution, SessionHandle, SessionSeed, SolutionState,
-    SolutionUnavailable, SourcedDelta, Subscribe, SubscriptionSeed,
+    ApplyCosts, AskEntries, Challenge, CostVerdict, CostsUnavailable, DeleteSession, Drain,
+    EntriesQuestion, EntriesState, FindSession, GetNodeStatus, GetSessionStatus, ListSessions,
+    OpenRefused, OpenSession, QuestionUnavailable, ReadSolution, SessionHandle, SessionSeed,
+    SolutionState, SolutionUnavailable, SourcedDelta, Subscribe, SubscriptionSeed, Verification,
+    Verify,
 };
 use crate::actors::recorder::{Totals, recorder};
 use crate::actors::session::{Session, SessionLinks};
 use crate::actors::session_directory::SessionDirectory;
 use crate::actors::solver_worker::SolverWorker;
 use crate::actors::subscription::Subscription;
+use crate::actors::verifier::Verifier;
 use crate::actors::work_queue::WorkQueue;
 use crate::ids::{NodeId, SessionId, WorkerId};
 use crate::policy::scheduling::{Lane, Waiting};
@@ -89,6 +91,7 @@ impl From<MailboxError> for NodeError {
 #[derive(Debug, Clone)]
 pub struct Node {
     directory: Addr<SessionDirectory>,
+    verifier: Addr<Verifier>,
     totals: Option<Arc<Totals>>,
 }
 
@@ -112,6 +115,8 @@ impl Node {
             let worker = SolverWorker::new(WorkerId(number), lane, environment.clone(), ready);
             SolverWorker::start_in_arbiter(&placement.arbiter(), |_| worker);
         }
+        let verifier = Verifier::new(&environment);
+        let verifier = Verifier::start_in_arbiter(&thread, |_| verifier);
         let config = config.clone();
         let directory = SessionDirectory::create(|ctx| {
             let directory = actix::AsyncContext::address(ctx);
@@ -119,7 +124,7 @@ impl Node {
                 session_factory(config.clone(), environment.clone(), threads, queue, directory);
             SessionDirectory::new(environment, &config, Box::new(start_session))
         });
-        Self { directory, totals: None }
+        Self { directory, verifier, totals: None }
     }
 
     /// Starts a node on the real clock, with chance from the operating system and a recorder that
@@ -218,11 +223,27 @@ impl Node {
         &self,
         session: SessionId,
         question: EntriesQuestion,
-    ) -> Result<EntriesState, EntriesUnavailable> {
+    ) -> Result<EntriesState, QuestionUnavailable> {
         let stopped = |_| CostsUnavailable::Stopped;
         let found = self.directory.send(FindSession(session)).await.map_err(stopped)?;
         let handle = found.ok_or(CostsUnavailable::UnknownSession(session))?;
         handle.entries.send(AskEntries(question)).await.map_err(stopped)?
+    }
+
+    /// Checks the present state of a live session by rows of it.
+    ///
+    /// # Errors
+    /// The session is not live, or has no such rows.
+    pub async fn verify(
+        &self,
+        session: SessionId,
+        asked: Challenge,
+    ) -> Result<Verification, QuestionUnavailable> {
+        let stopped = |_| CostsUnavailable::Stopped;
+        let found = self.directory.send(FindSession(session)).await.map_err(stopped)?;
+        let handle = found.ok_or(CostsUnavailable::UnknownSession(session))?;
+        let SessionHandle { probes, unknowns, .. } = handle;
+        self.verifier.send(Verify { probes, unknowns, asked }).await.map_err(stopped)?
     }
 
     /// Stops a session if it runs, and forgets it.
@@ -295,6 +316,8 @@ fn session_factory(
             solution: address.clone().recipient(),
             costs: address.clone().recipient(),
             entries: address.clone().recipient(),
+            probes: address.clone().recipient(),
+            unknowns: order,
             stop: address.recipient(),
         }
     }

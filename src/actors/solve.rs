@@ -10,7 +10,7 @@ mod report;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::actors::messages::{CostVerdict, EntriesQuestion, FinishedSetUp, SourcedDelta};
+use crate::actors::messages::{CostVerdict, FinishedSetUp, Question, SourcedDelta};
 use crate::actors::solve::live::{Accepted, LiveSolve, Next, Worked};
 use crate::ids::SystemVersion;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
@@ -256,7 +256,7 @@ impl Solve {
     pub fn run(
         &mut self,
         changes: Vec<SourcedDelta>,
-        questions: Vec<EntriesQuestion>,
+        questions: Vec<Question>,
         set_up: Option<FinishedSetUp>,
         budget: &QuantumBudget,
         stopwatch: &mut Stopwatch,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::actors::messages::{EntriesQuestion, EntriesState, EntriesUnavailable};
+use crate::actors::messages::{EntriesQuestion, EntriesState, QuestionUnavailable};
 use crate::http::error::HttpProblem;
 use crate::http::intake::AskedEntries;
 use crate::http::negotiation::negotiate;
@@ -53,7 +53,7 @@ async fn answer_of_session(
     let question = EntriesQuestion { entries: asked.entries.clone(), options };
     let state = match shared.node.ask_entries(session, question).await {
         Ok(state) => state,
-        Err(EntriesUnavailable::OutOfRange { unknowns }) => {
+        Err(QuestionUnavailable::OutOfRange { unknowns }) => {
             asked.check(unknowns)?;
             return Err(Problem::new(ProblemKind::Internal, "an entry went missing").into());
         }

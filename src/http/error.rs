@@ -7,7 +7,7 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::actors::messages::{
-    CostsUnavailable, EntriesUnavailable, OpenRefused, SolutionUnavailable,
+    CostsUnavailable, OpenRefused, QuestionUnavailable, SolutionUnavailable,
 };
 use crate::actors::node::NodeError;
 use crate::policy::admission::Overload;
@@ -92,14 +92,14 @@ impl From<CostsUnavailable> for Problem {
     }
 }
 
-impl From<EntriesUnavailable> for Problem {
-    fn from(error: EntriesUnavailable) -> Self {
+impl From<QuestionUnavailable> for Problem {
+    fn from(error: QuestionUnavailable) -> Self {
         match error {
-            EntriesUnavailable::Session(unavailable) => unavailable.into(),
-            EntriesUnavailable::OutOfRange { .. } => {
+            QuestionUnavailable::Session(unavailable) => unavailable.into(),
+            QuestionUnavailable::OutOfRange { .. } => {
                 Self::new(ProblemKind::InvalidRequest, error.to_string())
             }
-            EntriesUnavailable::TooManyWaiting { .. } => {
+            QuestionUnavailable::TooManyWaiting { .. } => {
                 Self::new(ProblemKind::Busy, error.to_string())
                     .with_retry_after(std::time::Duration::from_secs(1))
             }

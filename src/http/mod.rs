@@ -19,3 +19,4 @@ mod sessions;
 mod solution;
 mod solve_stream;
 mod stream_body;
+mod verify;

@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, ResponseError, Route};
 
 use crate::http::error::{HttpProblem, method_not_allowed};
-use crate::http::{costs, entries, pages, sessions, solution, solve_stream};
+use crate::http::{costs, entries, pages, sessions, solution, solve_stream, verify};
 use crate::protocol::problem::{Problem, ProblemKind};
 
 /// Registers every resource.
@@ -22,6 +22,7 @@ pub fn register(config: &mut ServiceConfig) {
     resource("/problems/{code}", "GET", vec![web::get().to(pages::problem)]);
     resource("/api/v1/solve-stream", "POST", vec![web::post().to(solve_stream::solve_stream)]);
     resource("/api/v1/entries", "POST", vec![web::post().to(entries::entries)]);
+    resource("/api/v1/verify", "POST", vec![web::post().to(verify::verify)]);
     resource("/api/v1/sessions", "POST", vec![web::post().to(sessions::create)]);
     resource(
         "/api/v1/sessions/{id}",

@@ -8,3 +8,4 @@ pub mod idempotence;
 pub mod planning;
 pub mod remedy;
 pub mod scheduling;
+pub mod verification;

@@ -19,3 +19,4 @@ pub mod status;
 pub mod stream_options;
 pub mod timestamp;
 pub mod upload;
+pub mod verification;

@@ -1,6 +1,7 @@
 //! A request to solve, from its bytes to an engine that is ready to step. Everything here is pure and
 //! may take hundreds of milliseconds for large systems: run it on a thread that serves nobody else.
 
+use crate::ids::SessionId;
 use crate::protocol::frame::Warning;
 use crate::protocol::json::{Fault, JsonReader, Malformed};
 use crate::protocol::matrix::{MatrixPlaces, MatrixRequest, read_matrix, unknown_member};
@@ -109,6 +110,18 @@ pub(super) fn text_of(body: &[u8]) -> Result<&str, Problem> {
         let detail = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
         Problem::new(ProblemKind::MalformedBody, detail)
     })
+}
+
+/// The id of a session; none, and a fault, where it is something else.
+pub(super) fn read_session(reader: &mut JsonReader<'_>) -> Result<Option<SessionId>, Malformed> {
+    const EXPECTED: &str = "the id of a session, a UUID";
+    let found = reader.describe()?;
+    let Some(text) = reader.string(EXPECTED)? else { return Ok(None) };
+    let session = text.parse().ok();
+    if session.is_none() {
+        reader.fault(EXPECTED, found);
+    }
+    Ok(session)
 }
 
 /// What `vector` is expected to be.

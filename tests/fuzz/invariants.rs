@@ -1,9 +1,10 @@
-//! What must hold for any bytes at the doors through which systems and changes arrive: no panic, what is accepted is
+//! What must hold for any bytes at the doors through which systems, changes and checks arrive: no panic, what is accepted is
 //! well formed, what is well formed survives a round trip to the bit, what is refused says why.
 
 #![allow(dead_code, reason = "each fuzz target uses one of the doors")]
 
 use weir::ids::SessionId;
+use weir::policy::verification::PROBES_MAX;
 use weir::protocol::costs::{
     CostAnswer, CostBody, CostUpdate, EDITS_MAX, Line, LineBuffer, NAME_BYTES_MAX, ReadUpdate,
     Unreadable, read_body, read_line, write_answer, write_answers,
@@ -11,6 +12,7 @@ use weir::protocol::costs::{
 use weir::protocol::options::RequestOptions;
 use weir::protocol::problem::Problem;
 use weir::protocol::solve::SolveRequest;
+use weir::protocol::verification::{LooksAt, ROWS_MAX, VerifyRequest};
 use weir::solver::assembly::assemble;
 use weir::solver::live::{Change, CostDelta, Edit};
 use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs, write_matrix, write_vector};
@@ -79,6 +81,25 @@ pub fn upload(bytes: &[u8]) -> bool {
         None => (bytes, None),
     };
     accepted(SolveRequest::from_files(matrix, vector, RequestOptions::default()))
+}
+
+/// Reads `bytes` as a request for a check; true when it was accepted.
+pub fn verify(bytes: &[u8]) -> bool {
+    match VerifyRequest::from_json(bytes) {
+        Ok(VerifyRequest { looks_at: LooksAt::Rows(rows), .. }) => {
+            assert!((1..=ROWS_MAX).contains(&rows.len()) && rows.is_sorted_by(|a, b| a < b));
+            true
+        }
+        Ok(VerifyRequest { looks_at: LooksAt::Probes(probes), .. }) => {
+            assert!((1..=PROBES_MAX).contains(&probes));
+            true
+        }
+        Ok(VerifyRequest { looks_at: LooksAt::All, .. }) => true,
+        Err(problem) => {
+            assert_explained(&problem);
+            false
+        }
+    }
 }
 
 /// Longest line of a stream, short enough for a run to meet it.

@@ -1,5 +1,5 @@
-//! A short fuzz run at the doors through which systems and changes of costs arrive: the saved corpus, then seeded mutations of
-//! it, against the invariants that the fuzz targets check.
+//! A short fuzz run at the doors through which systems, changes of costs and checks arrive: the saved
+//! corpus, then seeded mutations of it, against the invariants that the fuzz targets check.
 
 #[path = "../fuzz/invariants.rs"]
 mod invariants;
@@ -143,4 +143,9 @@ fn no_bytes_break_the_upload_of_two_files() {
 #[test]
 fn no_bytes_break_the_reader_of_cost_updates() {
     check("costs", invariants::costs);
+}
+
+#[test]
+fn no_bytes_break_the_reader_of_checks() {
+    check("verify", invariants::verify);
 }

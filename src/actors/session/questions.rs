@@ -1,5 +1,5 @@
-//! Questions about single entries: they wait until the solve can take them with all changes that came
-//! before, go with its next quantum, and are answered when it is back.
+//! Questions about a state, its entries and its rows: they wait until the solve can take them with all
+//! changes that came before, go with its next quantum, and are answered when it is back.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,8 @@ use actix::{Context, Handler, ResponseFuture};
 use tokio::sync::oneshot;
 
 use crate::actors::messages::{
-    AskEntries, CostsUnavailable, EntriesQuestion, EntriesState, EntriesUnavailable,
+    Answer, AskEntries, CostsUnavailable, EntriesState, ProbeRows, ProbedState, Question,
+    QuestionUnavailable, Sample,
 };
 use crate::actors::session::Session;
 use crate::actors::solve::QuantumReport;
@@ -15,21 +16,21 @@ use crate::actors::solve::QuantumReport;
 /// Questions that may wait for one session.
 const WAITING_MAX: usize = 64;
 
-type Answer = Result<EntriesState, EntriesUnavailable>;
+type Answered = Result<Answer, QuestionUnavailable>;
 
 /// The questions of one session that have no answer yet.
 #[derive(Default)]
 pub struct PendingQuestions {
     waiting: VecDeque<Waiting>,
     /// Who asked what is out, in order.
-    out: Vec<oneshot::Sender<Answer>>,
+    out: Vec<oneshot::Sender<Answered>>,
 }
 
 struct Waiting {
-    question: EntriesQuestion,
+    question: Question,
     /// Batches of changes that came before it.
     after: u64,
-    asker: oneshot::Sender<Answer>,
+    asker: oneshot::Sender<Answered>,
 }
 
 impl PendingQuestions {
@@ -38,7 +39,7 @@ impl PendingQuestions {
     }
 
     /// Takes out what goes with the next quantum, with which `batches` batches of changes have gone.
-    pub fn take(&mut self, batches: u64) -> Vec<EntriesQuestion> {
+    pub fn take(&mut self, batches: u64) -> Vec<Question> {
         let mut taken = Vec::new();
         while self.waiting.front().is_some_and(|waiting| waiting.after <= batches) {
             let Some(Waiting { question, asker, .. }) = self.waiting.pop_front() else { break };
@@ -72,19 +73,25 @@ impl Session {
 
     fn take_question(
         &mut self,
-        question: EntriesQuestion,
+        question: Question,
         ctx: &mut Context<Self>,
-    ) -> Result<oneshot::Receiver<Answer>, EntriesUnavailable> {
+    ) -> Result<oneshot::Receiver<Answered>, QuestionUnavailable> {
         if let Some(refusal) = self.refusal_of_changes() {
             return Err(refusal.into());
         }
         let unknowns = self.facts.unknowns;
-        if question.entries.iter().any(|entry| *entry >= unknowns) {
-            return Err(EntriesUnavailable::OutOfRange { unknowns });
+        let is_beyond = |row: &u32| *row as usize >= unknowns;
+        let is_out_of_range = match &question {
+            Question::Entries(asked) => asked.entries.iter().any(|entry| *entry >= unknowns),
+            Question::Probes(Sample::Probes(probes)) => probes.iter().flatten().any(is_beyond),
+            Question::Probes(Sample::All) => false,
+        };
+        if is_out_of_range {
+            return Err(QuestionUnavailable::OutOfRange { unknowns });
         }
         let waiting = self.questions.waiting.len();
         if waiting >= WAITING_MAX {
-            return Err(EntriesUnavailable::TooManyWaiting { waiting });
+            return Err(QuestionUnavailable::TooManyWaiting { waiting });
         }
         let (asker, answer) = oneshot::channel();
         let after = self.changes.batches_taken_in();
@@ -92,18 +99,43 @@ impl Session {
         self.request_quantum(ctx);
         Ok(answer)
     }
+
+    /// The answer when it has come home; `of_kind` takes it for what was asked for.
+    fn answer<T: 'static>(
+        &mut self,
+        question: Question,
+        of_kind: fn(Answer) -> Option<T>,
+        ctx: &mut Context<Self>,
+    ) -> ResponseFuture<Result<T, QuestionUnavailable>> {
+        let taken = self.take_question(question, ctx);
+        Box::pin(async move {
+            let ended = || CostsUnavailable::Ended.into();
+            let answered = taken?.await.unwrap_or_else(|_| Err(ended()))?;
+            of_kind(answered).ok_or_else(ended)
+        })
+    }
 }
 
 impl Handler<AskEntries> for Session {
-    type Result = ResponseFuture<Answer>;
+    type Result = ResponseFuture<Result<EntriesState, QuestionUnavailable>>;
 
     fn handle(&mut self, ask: AskEntries, ctx: &mut Self::Context) -> Self::Result {
-        let taken = self.take_question(ask.0, ctx);
-        Box::pin(async move {
-            match taken {
-                Ok(answer) => answer.await.unwrap_or(Err(CostsUnavailable::Ended.into())),
-                Err(refusal) => Err(refusal),
-            }
-        })
+        let entries = |answer| match answer {
+            Answer::Entries(state) => Some(state),
+            Answer::Probes(_) => None,
+        };
+        self.answer(Question::Entries(ask.0), entries, ctx)
+    }
+}
+
+impl Handler<ProbeRows> for Session {
+    type Result = ResponseFuture<Result<ProbedState, QuestionUnavailable>>;
+
+    fn handle(&mut self, ask: ProbeRows, ctx: &mut Self::Context) -> Self::Result {
+        let probes = |answer| match answer {
+            Answer::Probes(state) => Some(state),
+            Answer::Entries(_) => None,
+        };
+        self.answer(Question::Probes(ask.0), probes, ctx)
     }
 }

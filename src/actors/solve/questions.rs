@@ -1,22 +1,42 @@
-//! Answers to questions about single entries, given where the solve is.
+//! Answers to questions about single entries and rows, given where the solve is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::actors::messages::{EntriesQuestion, EntriesState};
+use crate::actors::messages::{
+    Answer, EntriesQuestion, EntriesState, ProbedState, Question, Sample,
+};
 use crate::actors::solve::{MOVING, Solve, Solver};
 use crate::ids::SystemVersion;
 use crate::policy::scheduling::{self, Lane};
+use crate::policy::verification::{Claim, Verdict};
 use crate::runtime::stopwatch::Stopwatch;
+use crate::solver::live::LiveSystem;
 use crate::solver::outcome::Work;
 use crate::solver::proof::entry::Patience;
 
 impl Solve {
     /// The queue for a quantum that has these questions to answer.
-    pub fn lane_of(&self, questions: &[EntriesQuestion]) -> Lane {
-        let entries = questions.iter().map(|question| question.entries.len()).sum();
+    pub fn lane_of(&self, questions: &[Question]) -> Lane {
+        let entries = questions.iter().map(|question| match question {
+            Question::Entries(asked) => asked.entries.len(),
+            Question::Probes(_) => 0,
+        });
+        let entries: usize = entries.sum();
         match &self.solver {
-            _ if entries == 0 => Lane::Short,
-            Solver::Live(live) => scheduling::lane(live.engine().inquiry_work(entries)),
+            _ if questions.is_empty() => Lane::Short,
+            Solver::Live(live) => {
+                let engine = live.engine();
+                let probed = questions.iter().map(|question| match question {
+                    Question::Entries(_) => 0,
+                    Question::Probes(sample) => probe_work(sample, engine.live()),
+                });
+                let nonzeros = probed.sum();
+                let inquiry = match entries {
+                    0 => Work::default(),
+                    _ => engine.inquiry_work(entries),
+                };
+                scheduling::lane(inquiry + Work { nonzeros, flops: 2 * nonzeros })
+            }
             // It is handed over first.
             Solver::Solving(engine) => {
                 let nonzeros = 4 * engine.system().nonzeros() as u64;
@@ -30,15 +50,48 @@ impl Solve {
     /// for a change.
     pub(super) fn answer_all(
         &mut self,
-        questions: Vec<EntriesQuestion>,
+        questions: Vec<Question>,
         stopwatch: &mut Stopwatch,
         unwanted: &AtomicBool,
-    ) -> Vec<EntriesState> {
+    ) -> Vec<Answer> {
         if questions.is_empty() {
             return vec![];
         }
         self.become_live();
-        questions.iter().map(|question| self.answer(question, stopwatch, unwanted)).collect()
+        let answer = |question| match question {
+            Question::Entries(asked) => Answer::Entries(self.answer(&asked, stopwatch, unwanted)),
+            Question::Probes(sample) => Answer::Probes(self.probe(&sample, stopwatch)),
+        };
+        questions.into_iter().map(answer).collect()
+    }
+
+    /// Looks at rows and judges the state by them.
+    fn probe(&self, sample: &Sample, stopwatch: &mut Stopwatch) -> ProbedState {
+        let Solver::Live(live) = &self.solver else { unreachable!("{MOVING}") };
+        let started = stopwatch.elapsed();
+        let engine = live.engine();
+        let claim = Claim {
+            order: engine.order(),
+            residual_threshold: engine.residual_threshold(),
+            is_settled: engine.is_settled(),
+        };
+        let look = |row| engine.live().probe(row);
+        let verdict = match sample {
+            Sample::All => Verdict::of_rows(&claim, (0..claim.order).map(look)),
+            Sample::Probes(probes) => {
+                let look = |rows: &Vec<u32>| rows.iter().map(|row| look(*row as usize)).collect();
+                Verdict::of(&claim, &probes.iter().map(look).collect::<Vec<_>>())
+            }
+        };
+        let nonzeros = probe_work(sample, engine.live());
+        stopwatch.lap(Work { nonzeros, flops: 2 * nonzeros });
+        ProbedState {
+            system_version: SystemVersion(engine.version()),
+            iteration: engine.iteration(),
+            claim,
+            verdict,
+            took: stopwatch.elapsed().saturating_sub(started),
+        }
     }
 
     fn answer(
@@ -76,4 +129,14 @@ impl Solve {
             took: stopwatch.elapsed().saturating_sub(started),
         }
     }
+}
+
+/// Entries that a look at these rows reads, each for its product and for its digest.
+fn probe_work(sample: &Sample, live: &LiveSystem) -> u64 {
+    let (order, nonzeros) = (live.order() as u64, live.matrix().nonzeros() as u64);
+    let rows = match sample {
+        Sample::All => order,
+        Sample::Probes(probes) => probes.iter().map(|rows| rows.len() as u64).sum(),
+    };
+    2 * rows * (1 + nonzeros / order.max(1))
 }

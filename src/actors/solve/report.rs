@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actors::messages::{CostVerdict, EntriesState};
+use crate::actors::messages::{Answer, CostVerdict};
 use crate::actors::solve::live::{Accepted, Drain};
 use crate::solver::change_tracker::Changes;
 use crate::solver::live::{LiveStop, Settlement, StatedBound};
@@ -67,7 +67,7 @@ pub struct QuantumReport {
     pub verdicts: Vec<CostVerdict>,
     pub accepted: Accepted,
     /// To the questions that it was given, in their order.
-    pub answers: Vec<EntriesState>,
+    pub answers: Vec<Answer>,
     pub reports: Vec<Report>,
     /// How the solve ended. One that stays ends with the first state that meets its tolerance, and
     /// goes on.

@@ -9,7 +9,9 @@ use crate::protocol::json::{Fault, Faults, JsonReader, Kind, Malformed};
 use crate::protocol::matrix::{MatrixPlaces, MatrixRequest, read_matrix, unknown_member};
 use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::{Problem, ProblemKind};
-use crate::protocol::solve::{SolveRequest, VECTOR_EXPECTED, absent, invalid_system, text_of};
+use crate::protocol::solve::{
+    SolveRequest, VECTOR_EXPECTED, absent, invalid_system, read_session, text_of,
+};
 use crate::solver::proof::entry::{Accuracy, InquiryOptions};
 use crate::solver::system::{LinearSystem, MatrixArrays};
 
@@ -218,7 +220,7 @@ impl Members {
             "session_id" if reader.null()? => {}
             "session_id" => {
                 self.seen.push("session_id");
-                self.session = session(reader)?;
+                self.session = read_session(reader)?;
             }
             "matrix" => {
                 self.seen.push("matrix");
@@ -321,17 +323,6 @@ impl Members {
             faults.push(absent(place, name, expected));
         }
     }
-}
-
-fn session(reader: &mut JsonReader<'_>) -> Result<Option<SessionId>, Malformed> {
-    const EXPECTED: &str = "the id of a session, a UUID";
-    let found = reader.describe()?;
-    let Some(text) = reader.string(EXPECTED)? else { return Ok(None) };
-    let session = text.parse().ok();
-    if session.is_none() {
-        reader.fault(EXPECTED, found);
-    }
-    Ok(session)
 }
 
 /// A number, relative to the entry, or an object that says `relative` or `absolute`.

@@ -120,4 +120,30 @@ mod tests {
         settle(&mut live);
         assert_eq!(suspicious(&live), [row]);
     }
+
+    /// `1 − C(n − m, k) / C(n, k)` for `m` rows that show it, `k` rows drawn out of `n`.
+    #[test]
+    fn what_is_altered_is_met_as_often_as_the_formula_has_it() {
+        let mut live = live();
+        settle(&mut live);
+        live.nodes[700].x += 1e-6;
+        let slot = live.matrix.locate(31, 31);
+        let value = live.matrix().value(31, 31);
+        live.matrix.set(31, 31, slot, value * (1.0 + 1e-9));
+        let shown = suspicious(&live).len();
+        let mut draws = ChaCha8Rng::seed_from_u64(8);
+        for rows in [20, 100, 400] {
+            let met = (0..4_000).filter(|_| {
+                let drawn = rand::seq::index::sample(&mut draws, ORDER, rows);
+                let mut probed = drawn.iter().map(|row| live.probe(row));
+                probed.any(|probed| !(probed.is_tracked && probed.is_intact))
+            });
+            let found = met.count() as f64 / 4_000.0;
+            let missed = (0..shown).map(|j| (ORDER - rows - j) as f64 / (ORDER - j) as f64);
+            let expected = 1.0 - missed.product::<f64>();
+            // Five standard deviations of as many draws.
+            let off = 5.0 * (expected * (1.0 - expected) / 4_000.0).sqrt();
+            assert!((found - expected).abs() <= off, "{rows} rows: {found}, by formula {expected}");
+        }
+    }
 }

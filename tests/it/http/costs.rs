@@ -3,6 +3,7 @@
 mod entries;
 mod live;
 mod storms;
+mod verify;
 
 use std::process::Command;
 

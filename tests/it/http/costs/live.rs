@@ -79,7 +79,7 @@ pub fn open(server: &TestServer, system: &LinearSystem) -> String {
 }
 
 /// `x` of a session when all it was asked has been worked in, which makes `version`.
-fn settled(server: &TestServer, session: &str, version: u64) -> Vec<f64> {
+pub fn settled(server: &TestServer, session: &str, version: u64) -> Vec<f64> {
     for _ in 0..10_000 {
         let state = get(server.address, &format!("/api/v1/sessions/{session}/solution")).json();
         assert!(state["system_version"].as_u64().is_none_or(|found| found <= version), "{state}");
