@@ -158,8 +158,11 @@ impl Governor {
             self.abandon(run, plan.predicted);
         }
         let seconds = took.as_secs_f64();
-        if let LiveEnd::Prepared(preparation) = &done.end {
-            self.experience_mut(plan.engine).set_up(preparation.work, seconds);
+        if let LiveEnd::Prepared(_) = &done.end {
+            self.learn_set_up(plan, done, took);
+            // A set-up that showed only on the way is a part of what such runs take.
+            let is_its = |run: &&mut Run| (run.engine, run.version) == (plan.engine, plan.version);
+            self.run.as_mut().filter(is_its).into_iter().for_each(|run| run.spent += took);
             return;
         }
         self.experience_mut(plan.engine).worked(done.work, seconds);
@@ -195,6 +198,11 @@ impl Governor {
             LiveEnd::Paused => self.run = Some(run),
             LiveEnd::Prepared(_) => unreachable!("handled above"),
         }
+    }
+
+    /// Takes in what a set-up took that was made in the background.
+    pub fn learn_set_up(&mut self, plan: &Plan, done: &LiveWork, took: Duration) {
+        self.experience_mut(plan.engine).set_up(done.work, took.as_secs_f64());
     }
 
     /// Where changes never stop, nothing may ever be settled: what an engine that is not set up would have
@@ -400,15 +408,27 @@ mod tests {
         /// Entries that it really touches, and nanoseconds for each.
         entries: u64,
         speed: f64,
-        /// Entries of its set-up.
+        /// Entries of its set-up, which is needed for every change or once.
         set_up: u64,
+        wears_out: bool,
+        /// Entries of a set-up that every run turns out to need when it has begun.
+        renewal: u64,
         /// What is left is foreseen as it is once the work has begun.
         shows: bool,
     }
 
     impl Truth {
         fn of(engine: EngineName, foreseen: u64, entries: u64, speed: f64) -> Self {
-            Self { engine, foreseen, entries, speed, set_up: 0, shows: false }
+            Self {
+                engine,
+                foreseen,
+                entries,
+                speed,
+                set_up: 0,
+                wears_out: false,
+                renewal: 0,
+                shows: false,
+            }
         }
 
         fn seconds(&self) -> f64 {
@@ -426,15 +446,23 @@ mod tests {
         for version in 0..changes {
             let truths = truths(version);
             for truth in &truths {
-                let set_up = if version == 0 { truth.set_up as f64 * 1.5e-9 } else { 0.0 };
-                alone[at(truth.engine)] += truth.seconds() + set_up;
+                let is_set_up = version == 0 || truth.wears_out;
+                let set_up = truth.renewal + if is_set_up { truth.set_up } else { 0 };
+                alone[at(truth.engine)] += truth.seconds() + set_up as f64 * 1.5e-9;
+                ready[at(truth.engine)] &= !truth.wears_out;
             }
+            let mut renewed = [false; 3];
             let mut left: Vec<u64> = truths.iter().map(|truth| truth.entries).collect();
             for calls in 0.. {
                 assert!(calls < 10_000, "change {version} is never settled");
                 let offer = |(truth, left): (&Truth, &u64)| {
                     let part = *left as f64 / truth.entries as f64;
-                    let set_up = if ready[at(truth.engine)] { 0 } else { truth.set_up };
+                    let is_due = part < 1.0 && !renewed[at(truth.engine)];
+                    let set_up = match ready[at(truth.engine)] {
+                        true if is_due => truth.renewal,
+                        true => 0,
+                        false => truth.set_up,
+                    };
                     let foreseen = match truth.shows && part < 1.0 {
                         true => *left,
                         false => (truth.foreseen as f64 * part) as u64,
@@ -452,10 +480,11 @@ mod tests {
                 let chosen = truths.iter().position(|t| t.engine == plan.engine).unwrap();
                 let truth = &truths[chosen];
                 let (work, end, seconds) = if offers[chosen].set_up.nonzeros > 0 {
+                    renewed[at(truth.engine)] |= ready[at(truth.engine)];
                     ready[at(truth.engine)] = true;
-                    let work = entries(truth.set_up);
+                    let work = offers[chosen].set_up;
                     let preparation = Preparation { description: String::new(), work };
-                    (work, LiveEnd::Prepared(preparation), truth.set_up as f64 * 1.5e-9)
+                    (work, LiveEnd::Prepared(preparation), work.nonzeros as f64 * 1.5e-9)
                 } else {
                     let done = left[chosen].min(plan.entries_max);
                     left[chosen] -= done;
@@ -661,6 +690,20 @@ mod tests {
         };
         check(1_000, 1.3, with_path(40_000_000));
         check(20, 1.3, with_path(1 << 40));
+    }
+
+    #[test]
+    fn a_set_up_that_shows_only_on_the_way_counts_for_what_it_takes() {
+        check(200, 1.3, |_| {
+            let path = Truth {
+                set_up: 2_000_000,
+                wears_out: true,
+                ..Truth::of(PATH, 200_000, 200_000, 1.5)
+            };
+            let iteration =
+                Truth { renewal: 10_000_000, ..Truth::of(ITERATION, 4_000_000, 4_000_000, 0.2) };
+            vec![path, iteration]
+        });
     }
 
     #[test]

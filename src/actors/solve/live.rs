@@ -311,7 +311,7 @@ impl LiveSolve {
         self.has_landed |= self.engine.landings() > landings;
         match done.end {
             LiveEnd::Prepared(ref preparation) => {
-                plan.iter().for_each(|plan| self.governor.learn(plan, &done, took));
+                plan.iter().for_each(|plan| self.governor.learn_set_up(plan, &done, took));
                 let Preparation { description, work } = preparation.clone();
                 let since = self.engine.version() - version;
                 let description = match since {
