@@ -93,24 +93,39 @@ impl ActiveRows {
         None
     }
 
-    /// One row in `stride`, ascending, the first among them. O(words that are not empty).
-    pub fn every(&self, stride: usize) -> impl Iterator<Item = usize> + '_ {
-        let (mut word, mut skip) = (0, 0);
-        let mut bits = self.rows.first().copied().unwrap_or(0);
-        std::iter::from_fn(move || {
-            while bits.count_ones() as usize <= skip {
-                skip -= bits.count_ones() as usize;
-                word = self.next_word(word + 1)? / 64;
-                bits = self.rows[word];
+    /// Shows at most `rows_max` rows of the set, each with the number of rows that it stands for: all of
+    /// them, for one each, where their words have no more rows than that in equal parts. O(n / 4,096 +
+    /// `rows_max`).
+    pub fn sample(&self, rows_max: usize, mut look: impl FnMut(usize, f64)) {
+        let filled: usize = self.words.iter().map(|word| word.count_ones() as usize).sum();
+        let stride = filled.div_ceil(rows_max).max(1);
+        let visited = filled.div_ceil(stride);
+        let of_a_word = rows_max / visited.max(1);
+        let (mut skip, mut seen) = (0, 0);
+        for (at, &words) in self.words.iter().enumerate() {
+            let mut words = words;
+            while words != 0 && skip < words.count_ones() {
+                (0..skip).for_each(|_| words &= words - 1);
+                let word = 64 * at + words.trailing_zeros() as usize;
+                words &= words - 1;
+                let count = self.rows[word].count_ones() as usize;
+                let step = count.div_ceil(of_a_word);
+                // Not always the first of a word: what is regular in the system is not to show.
+                let first = seen % step;
+                let taken = (count - first).div_ceil(step);
+                let stands_for = (count * filled) as f64 / (taken * visited) as f64;
+                let mut bits = self.rows[word];
+                for position in 0..count {
+                    if position % step == first {
+                        look(64 * word + bits.trailing_zeros() as usize, stands_for);
+                    }
+                    bits &= bits - 1;
+                }
+                skip = stride as u32 - 1;
+                seen += 1;
             }
-            for _ in 0..skip {
-                bits &= bits - 1;
-            }
-            let row = word * 64 + bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-            skip = stride - 1;
-            Some(row)
-        })
+            skip = skip.saturating_sub(words.count_ones());
+        }
     }
 
     /// Takes every row out. O(n / 64).
@@ -137,9 +152,18 @@ impl ActiveRows {
         self.blocks.iter().all(|block| *block == 0)
     }
 
-    /// Rows in the set. O(n / 64).
+    /// Rows in the set. O(n / 4,096 + words that are not empty).
     pub fn count(&self) -> usize {
-        self.rows.iter().map(|word| word.count_ones() as usize).sum()
+        let mut count = 0;
+        for (at, &filled) in self.words.iter().enumerate() {
+            let mut filled = filled;
+            while filled != 0 {
+                let word = 64 * at + filled.trailing_zeros() as usize;
+                count += self.rows[word].count_ones() as usize;
+                filled &= filled - 1;
+            }
+        }
+        count
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -169,6 +193,38 @@ mod tests {
         rows
     }
 
+    fn check_sample(active: &ActiveRows, expected: &BTreeSet<usize>, rows_max: usize) {
+        let (mut rows, mut stood_for) = (vec![], 0.0);
+        active.sample(rows_max, |row, stands_for| {
+            rows.push(row);
+            stood_for += stands_for;
+        });
+        assert!(rows.is_sorted_by(|a, b| a < b) && rows.len() <= rows_max);
+        assert!(rows.iter().all(|row| expected.contains(row)));
+        assert_eq!(rows.is_empty(), expected.is_empty());
+        let words = expected.iter().map(|row| row / 64).collect::<BTreeSet<_>>().len();
+        if 64 * words <= rows_max {
+            assert!(rows.iter().eq(expected) && stood_for == expected.len() as f64);
+        }
+    }
+
+    #[test]
+    fn a_sample_stands_for_all_rows() {
+        let mut active = ActiveRows::none(1_000_000);
+        let in_it = |row: usize| row.is_multiple_of(7) || (300_000..400_000).contains(&row);
+        active.rewrite(1_000_000, |row| u64::from(in_it(row)));
+        let count = (0..1_000_000).filter(|row| in_it(*row)).count();
+        let (mut stood_for, mut sum) = (0.0, 0.0);
+        active.sample(1_024, |row, stands_for| {
+            stood_for += stands_for;
+            sum += stands_for * (row % 64) as f64;
+        });
+        let part = stood_for / count as f64;
+        assert!((0.95..1.05).contains(&part), "{part}");
+        let mean = sum / stood_for;
+        assert!((29.0..34.0).contains(&mean), "the positions within words average 31.5: {mean}");
+    }
+
     fn check(n: usize, steps: &[(usize, bool)]) {
         let (mut active, mut expected) = (ActiveRows::none(n), BTreeSet::new());
         for &(row, is_in) in steps {
@@ -182,9 +238,8 @@ mod tests {
             }
         }
         assert_eq!(walked(&active), expected.iter().copied().collect::<Vec<_>>());
-        for stride in [1, 2, 3, 64, 100] {
-            let sampled: Vec<usize> = active.every(stride).collect();
-            assert!(sampled.into_iter().eq(expected.iter().copied().step_by(stride)));
+        for rows_max in [1, 2, 3, 64, 1_024] {
+            check_sample(&active, &expected, rows_max);
         }
         assert_eq!((active.count(), active.is_empty()), (expected.len(), expected.is_empty()));
         active.clear();

@@ -133,18 +133,14 @@ impl LiveSystem {
             Some(Interrupted::Sweeps) => return true,
             None => {}
         }
-        let rows = self.active_rows();
-        if rows >= (self.order() / CROWD_PART).max(CROWD_MIN) {
-            return true;
-        }
-        let stride = rows.div_ceil(CROWD_SAMPLE).max(1);
-        let limit = CROWD_MASS * self.matrix.nonzeros() as f64 / stride as f64;
-        let mut mass = 0.0;
-        rows >= CROWD_MIN
-            && self.active_every(stride).any(|row| {
-                mass += self.nodes[row].r.abs() / self.nodes[row].threshold();
-                mass >= limit
-            })
+        let (mut rows, mut mass) = (0.0, 0.0);
+        self.sample_active(CROWD_SAMPLE, |node, stands_for| {
+            rows += stands_for;
+            mass += stands_for * node.r.abs() / node.threshold();
+        });
+        rows >= CROWD_MIN as f64
+            && (rows >= (self.order() / CROWD_PART) as f64
+                || mass >= CROWD_MASS * self.matrix.nonzeros() as f64)
     }
 
     /// Passes over `A` that sweeps and their measurement are foreseen to take to the goal; 0 where no sweep has

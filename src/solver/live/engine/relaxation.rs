@@ -14,7 +14,7 @@ use crate::solver::outcome::Work;
 const POWER: f64 = 0.9;
 
 /// Rows that are looked at to foresee the work.
-const LOOKED_AT_MAX: usize = 1_024;
+const LOOKED_AT_MAX: usize = 256;
 
 /// Sweeps that bring a residual down by half, where more are active than push is good for.
 const SWEEPS_PER_HALVING: f64 = 1.5;
@@ -35,20 +35,15 @@ const MEASUREMENTS_MAX: u32 = 3;
 /// Foreseen for making every row fall below its threshold: the sum over active rows of
 /// `(|rᵢ| / threshold)^0.9` times the entries of their columns, at most that of sweeps over all.
 pub(super) fn predicted(live: &LiveSystem, threshold: f64) -> Work {
-    let count = live.active_rows();
-    let stride = count.div_ceil(LOOKED_AT_MAX).max(1);
-    let (mut pushes, mut largest, mut looked_at) = (0.0, 0.0_f64, 0);
-    for row in live.active_every(stride) {
-        let node = &live.nodes[row];
+    let (mut pushes, mut largest) = (0.0, 0.0_f64);
+    live.sample_active(LOOKED_AT_MAX, |node, stands_for| {
         let over = node.r.abs() / threshold;
-        pushes += to_the_power(over) * node.column().len().max(1) as f64;
+        pushes += stands_for * to_the_power(over) * node.column().len().max(1) as f64;
         largest = largest.max(over);
-        looked_at += 1;
-    }
-    let share = if looked_at == 0 { 0.0 } else { count as f64 / f64::from(looked_at) };
+    });
     let entries = live.matrix().nonzeros() as f64;
     let sweeps = entries * (3.0 + SWEEPS_PER_HALVING * largest.max(1.0).log2());
-    let nonzeros = (pushes * share).min(sweeps).ceil() as u64;
+    let nonzeros = pushes.min(sweeps).ceil() as u64;
     Work { nonzeros, flops: 2 * nonzeros }
 }
 
