@@ -24,6 +24,7 @@ pub struct Announcer {
     facts: Vec<Arc<PublishedFrame>>,
     last_update: Option<Arc<PublishedFrame>>,
     last_signal: Option<Arc<PublishedFrame>>,
+    last_check: Option<Arc<PublishedFrame>>,
     system_version: SystemVersion,
     listeners: BTreeMap<SubscriptionId, Listener>,
     subscriptions: u64,
@@ -45,6 +46,7 @@ impl Announcer {
             facts: Vec::new(),
             last_update: None,
             last_signal: None,
+            last_check: None,
             system_version: SystemVersion::default(),
             listeners: BTreeMap::new(),
             subscriptions: 0,
@@ -90,6 +92,7 @@ impl Announcer {
         let mut so_far = self.facts.clone();
         so_far.extend(self.last_update.clone());
         so_far.extend(self.last_signal.clone());
+        so_far.extend(self.last_check.clone());
         so_far.sort_by_key(|published| published.frame.sequence);
         listener.send(so_far);
         self.listeners.insert(subscription, listener);
@@ -122,6 +125,7 @@ impl Announcer {
             match &published.frame.body {
                 FrameBody::IterationUpdate(_) => self.last_update = Some(Arc::clone(&published)),
                 FrameBody::ConvergenceSignal(_) => self.last_signal = Some(Arc::clone(&published)),
+                FrameBody::VerificationResult(_) => self.last_check = Some(Arc::clone(&published)),
                 _ => {}
             }
             frames.push(published);
@@ -184,6 +188,7 @@ fn is_lasting(body: &FrameBody) -> bool {
         | FrameBody::IterationUpdate(_)
         | FrameBody::CostsAccepted(_)
         | FrameBody::ConvergenceSignal(_)
+        | FrameBody::VerificationResult(_)
         | FrameBody::Heartbeat(_) => false,
     }
 }

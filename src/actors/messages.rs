@@ -259,7 +259,9 @@ pub enum Challenge {
 pub struct Verification {
     pub probe_id: ProbeId,
     pub state: ProbedState,
-    /// Rows asked for a look at all of them, which is what the state was judged by.
+    /// Whether the state was judged by all of its rows.
+    pub looked_at_all: bool,
+    /// It was because rows that were drawn or named asked for it.
     pub escalated: bool,
 }
 

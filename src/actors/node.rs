@@ -117,11 +117,11 @@ impl Node {
         }
         let verifier = Verifier::new(&environment);
         let verifier = Verifier::start_in_arbiter(&thread, |_| verifier);
-        let config = config.clone();
+        let (config, checks) = (config.clone(), verifier.clone());
         let directory = SessionDirectory::create(|ctx| {
             let directory = actix::AsyncContext::address(ctx);
-            let start_session =
-                session_factory(config.clone(), environment.clone(), threads, queue, directory);
+            let around = Around { threads, queue, directory, verifier: checks };
+            let start_session = session_factory(config.clone(), environment.clone(), around);
             SessionDirectory::new(environment, &config, Box::new(start_session))
         });
         Self { directory, verifier, totals: None }
@@ -279,13 +279,20 @@ impl Node {
     }
 }
 
-fn session_factory(
-    config: NodeConfig,
-    environment: Environment,
+/// Whom a session has to do with, and where it may run.
+struct Around {
     threads: Vec<ArbiterHandle>,
     queue: Addr<WorkQueue>,
     directory: Addr<SessionDirectory>,
+    verifier: Addr<Verifier>,
+}
+
+fn session_factory(
+    config: NodeConfig,
+    environment: Environment,
+    around: Around,
 ) -> impl Fn(SessionSeed) -> SessionHandle + Send {
+    let Around { threads, queue, directory, verifier } = around;
     let opened = std::cell::Cell::new(0usize);
     move |mut seed| {
         let order = seed.engine.system().order();
@@ -298,6 +305,7 @@ fn session_factory(
             set_ups: queue.clone().recipient(),
             ended: directory.clone().recipient(),
             grew: directory.clone().recipient(),
+            verify: verifier.clone().recipient(),
             start_subscription: Box::new(subscription_factory(
                 &config,
                 &environment,

@@ -254,6 +254,7 @@ mod tests {
             withheld: 0,
             performance: Performance::default(),
             live: None,
+            verification: None,
         });
         frame(sequence, body)
     }

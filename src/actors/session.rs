@@ -4,6 +4,7 @@
 //! quantum is `telling`'s.
 
 mod changes;
+mod checks;
 mod ending;
 mod facts;
 mod listeners;
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::actors::announcer::Announcer;
 use crate::actors::messages::{
     Publish, QuantumDone, RunQuantum, RunSetUp, SessionEnded, SessionGrew, SessionSeed,
-    SolutionState, SolutionUnavailable, Subscribe, SubscriptionSeed,
+    SolutionState, SolutionUnavailable, Subscribe, SubscriptionSeed, Verify,
 };
 use crate::actors::solve::{QuantumReport, Solve, Stage};
 use crate::ids::{SessionId, SubscriptionId};
@@ -37,6 +38,7 @@ use crate::runtime::environment::Environment;
 use crate::runtime::event::Event;
 use crate::solver::outcome::Outcome;
 use changes::PendingChanges;
+use checks::Checks;
 use ending::sentence;
 use facts::Facts;
 use questions::PendingQuestions;
@@ -51,6 +53,7 @@ pub struct SessionLinks {
     pub set_ups: Recipient<RunSetUp>,
     pub ended: Recipient<SessionEnded>,
     pub grew: Recipient<SessionGrew>,
+    pub verify: Recipient<Verify>,
     pub start_subscription: StartSubscription,
 }
 
@@ -93,6 +96,7 @@ pub struct Session {
     is_live: bool,
     changes: PendingChanges,
     questions: PendingQuestions,
+    checks: Checks,
     /// What keeps the present system from being solved, as it was told.
     stuck: Option<String>,
 }
@@ -145,7 +149,9 @@ impl Session {
         let unwanted = Arc::<AtomicBool>::default();
         engine.heed(Arc::clone(&unwanted));
         let solve = Solve::new(engine, stream.x_partial_max, stream.update_every);
-        let solve = Box::new(if stream.live { solve.live() } else { solve });
+        let solve = if stream.live { solve.live() } else { solve };
+        let solve = if stream.verification_enabled { solve.checked() } else { solve };
+        let solve = Box::new(solve);
         let first_listener = listener
             .map(|listener| Subscribe { listener, include_solution: stream.include_solution });
         Self {
@@ -178,6 +184,7 @@ impl Session {
             is_live: stream.live,
             changes: PendingChanges::default(),
             questions: PendingQuestions::default(),
+            checks: Checks::of(&stream),
             stuck: None,
             environment,
         }
@@ -264,6 +271,7 @@ impl Session {
         self.progress.flops = solve.flops();
         self.solve = Whereabouts::Home(solve);
         self.settle_questions(&mut report);
+        let took = report.took;
         let mut bodies: Vec<FrameBody> = self.settle_changes(&mut report).into_iter().collect();
         for report in report.reports {
             let signal = self.signal_of(&report);
@@ -272,6 +280,7 @@ impl Session {
         }
         self.announcer.announce(bodies);
         self.serve_newcomers();
+        self.check_if_due(took, ctx);
     }
 }
 
@@ -344,7 +353,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::actors::messages::{GetSessionStatus, WorkerFailure};
+    use crate::actors::messages::{
+        CostsUnavailable, GetSessionStatus, QuestionUnavailable, Verification, WorkerFailure,
+    };
     use crate::ids::NodeId;
     use crate::runtime::clock::Clock;
     use crate::runtime::entropy::Entropy;
@@ -391,6 +402,14 @@ mod tests {
         }
     }
 
+    impl Handler<Verify> for Surroundings {
+        type Result = Result<Verification, QuestionUnavailable>;
+
+        fn handle(&mut self, _: Verify, _: &mut Self::Context) -> Self::Result {
+            Err(CostsUnavailable::Stopped.into())
+        }
+    }
+
     impl Handler<SessionGrew> for Surroundings {
         type Result = ();
 
@@ -425,7 +444,8 @@ mod tests {
             queue: around.clone().recipient(),
             set_ups: around.clone().recipient(),
             ended: around.clone().recipient(),
-            grew: around.recipient(),
+            grew: around.clone().recipient(),
+            verify: around.recipient(),
             start_subscription: Box::new(|_| unreachable!("nobody listens")),
         };
         let session = Session::new(seed, environment, &NodeConfig::for_cores(1), links).start();

@@ -10,7 +10,7 @@ mod report;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::actors::messages::{CostVerdict, FinishedSetUp, Question, SourcedDelta};
+use crate::actors::messages::{CostVerdict, FinishedSetUp, Question, Sample, SourcedDelta};
 use crate::actors::solve::live::{Accepted, LiveSolve, Next, Worked};
 use crate::ids::SystemVersion;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
@@ -29,6 +29,8 @@ pub struct Solve {
     solver: Solver,
     /// Whether it stays when it has converged.
     is_live: bool,
+    /// Whether the state that it comes to is looked at in full before it is announced.
+    is_checked: bool,
     changes: ChangeTracker,
     update_every: UpdateEvery,
     since: SinceAnnounced,
@@ -84,6 +86,7 @@ impl Solve {
         Self {
             solver: Solver::Solving(Box::new(engine)),
             is_live: false,
+            is_checked: false,
             changes,
             update_every,
             since: SinceAnnounced::default(),
@@ -100,6 +103,11 @@ impl Solve {
     /// The same, but it stays when it has converged and takes changes.
     pub fn live(self) -> Self {
         Self { is_live: true, ..self }
+    }
+
+    /// The same, but it looks at the state that it comes to in full. O(nnz), once.
+    pub fn checked(self) -> Self {
+        Self { is_checked: true, ..self }
     }
 
     /// The method and preconditioner in force.
@@ -386,8 +394,12 @@ impl Solve {
                 None
             }
             Step::Finished(outcome) => {
+                let is_converged = matches!(outcome, Outcome::Converged { .. });
+                if self.is_checked && is_converged {
+                    reports.push(Report::Checked(self.probe(&Sample::All, stopwatch)));
+                }
                 self.announce_final(stopwatch, reports);
-                if self.is_live && matches!(outcome, Outcome::Converged { .. }) {
+                if self.is_live && is_converged {
                     self.become_live();
                 }
                 Some(outcome)

@@ -8,10 +8,12 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use crate::actors::messages::{
-    Challenge, CostsUnavailable, ProbeRows, QuestionUnavailable, Sample, Verification, Verify,
+    Challenge, CostsUnavailable, ProbeRows, ProbedState, QuestionUnavailable, Sample, Verification,
+    Verify,
 };
 use crate::ids::ProbeId;
 use crate::policy::verification::PROBE_ROWS;
+use crate::protocol::verification::VerificationResult;
 use crate::runtime::environment::Environment;
 
 /// See the module.
@@ -63,8 +65,25 @@ impl Handler<Verify> for Verifier {
             if escalated {
                 state = ask(Sample::All).await?;
             }
-            Ok(Verification { probe_id, state, escalated })
+            Ok(Verification { probe_id, state, looked_at_all: is_of_all || escalated, escalated })
         })
+    }
+}
+
+impl From<Verification> for VerificationResult {
+    fn from(verification: Verification) -> Self {
+        let Verification { probe_id, state, looked_at_all, escalated } = verification;
+        let ProbedState { system_version, iteration, claim, verdict, took } = state;
+        Self {
+            probe_id,
+            checked_version: system_version,
+            iteration,
+            claim,
+            verdict,
+            exhaustive: looked_at_all,
+            escalated,
+            verification_time_ms: took.as_secs_f64() * 1e3,
+        }
     }
 }
 

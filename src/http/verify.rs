@@ -4,14 +4,16 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::actors::messages::{Challenge, ProbedState, QuestionUnavailable, Verification};
+use crate::actors::messages::{Challenge, QuestionUnavailable};
 use crate::http::body::{BodyKind, kind_of};
 use crate::http::error::HttpProblem;
 use crate::http::negotiation::negotiate;
 use crate::http::server::Shared;
 use crate::protocol::json::{Fault, Faults};
 use crate::protocol::problem::{Problem, ProblemKind};
-use crate::protocol::verification::{LooksAt, VerificationResult, VerifyRequest, to_json};
+use crate::protocol::verification::{
+    LooksAt, VerificationResult, VerifyAnswer, VerifyRequest, to_json,
+};
 
 /// An item of a body is a row at most, beside the text that it was read from.
 const BYTES_OF_ITEM: u64 = 8;
@@ -40,21 +42,9 @@ pub async fn verify(
         }
         (Err(unavailable), _) => return Err(Problem::from(unavailable).into()),
     };
-    let Verification { probe_id, state, escalated } = verification;
-    let ProbedState { system_version, iteration, claim, verdict, took } = state;
-    let document = to_json(&VerificationResult {
-        session,
-        probe_id,
-        timestamp: shared.clock.wall(),
-        system_version,
-        iteration,
-        claim,
-        verdict,
-        exhaustive: escalated || looks_at == LooksAt::All,
-        escalated,
-        took,
-        warnings,
-    });
+    let result = VerificationResult::from(verification);
+    let document =
+        to_json(&VerifyAnswer { session, timestamp: shared.clock.wall(), result, warnings });
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .insert_header(("cache-control", "no-store"))

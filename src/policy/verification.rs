@@ -2,9 +2,12 @@
 //! verified, and what a corruption had to look like to be missed.
 //!
 //! A verdict never calls a true state false: each row is judged by what a true state cannot exceed. What
-//! it may miss is stated as a probability.
+//! it may miss is stated as a probability. When states are checked unasked is `schedule`'s.
+
+mod schedule;
 
 use crate::solver::probe::Probed;
+pub use schedule::{Allowance, INTERVAL, Schedule};
 
 /// Rows of one probe, at most.
 pub const PROBE_ROWS: usize = 100;
@@ -32,7 +35,8 @@ pub struct Claim {
 pub struct Verdict {
     /// The state is said to be settled, and nothing that was seen speaks against it.
     pub verified: bool,
-    /// The part of the rows looked at that are within the tolerance and as they should be; 1 where none was.
+    /// The part of the rows looked at that are within the tolerance and as they should be, also of a state
+    /// that does not say so of itself; 1 where none was.
     pub score: f64,
     /// Distinct rows looked at.
     pub rows: usize,
@@ -87,7 +91,7 @@ impl Verdict {
         let (mut squares, mut max) = (0.0, 0.0);
         for probed in rows {
             count += 1;
-            sound += usize::from(faults.is_sound(claim, &probed));
+            sound += usize::from(faults.note(claim, &probed));
             squares += (probed.residual / unit).powi(2);
             max = larger(max, probed.residual);
         }
@@ -123,19 +127,21 @@ const ROUNDING: f64 = 1e-6;
 const SUSPICIOUS: f64 = 4.0;
 
 impl Faults {
-    /// Notes what is wrong with a row, if anything is.
-    fn is_sound(&mut self, claim: &Claim, probed: &Probed) -> bool {
+    /// Notes what is wrong with a row, if anything is. Whether it is sound and within the tolerance, which
+    /// only a state that says so of itself is at fault for not being.
+    fn note(&mut self, claim: &Claim, probed: &Probed) -> bool {
         let allowed = claim.residual_threshold * (1.0 + ROUNDING);
         // Not so where the residual is no number.
-        let is_within = !claim.is_settled || probed.residual.abs() <= allowed;
-        self.over_tolerance += usize::from(!is_within);
+        let is_within = probed.residual.abs() <= allowed;
+        let is_over = claim.is_settled && !is_within;
+        self.over_tolerance += usize::from(is_over);
         self.untracked += usize::from(!probed.is_tracked);
         self.altered += usize::from(!probed.is_intact);
-        let is_sound = is_within && probed.is_tracked && probed.is_intact;
-        if !is_sound && self.first_row.is_none() {
+        let is_faulty = is_over || !probed.is_tracked || !probed.is_intact;
+        if is_faulty && self.first_row.is_none() {
             self.first_row = Some(probed.row);
         }
-        is_sound
+        is_within && !is_faulty
     }
 }
 
@@ -265,6 +271,7 @@ mod tests {
         let claim = Claim { is_settled: false, ..CLAIM };
         let verdict = Verdict::of(&claim, &[vec![row(1, 5.0)]]);
         assert!(!verdict.verified && !verdict.is_suspicious(&claim));
+        assert_eq!((verdict.score, verdict.faults), (0.0, Faults::default()));
         let altered = vec![Probed { is_intact: false, ..row(9, 0.0) }];
         assert!(Verdict::of(&claim, &[altered]).is_suspicious(&claim));
     }

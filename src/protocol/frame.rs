@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::ids::{FrameSequence, SessionId, SystemVersion};
 use crate::protocol::problem::ProblemKind;
 use crate::protocol::timestamp::Timestamp;
+use crate::protocol::verification::VerificationResult;
 use crate::solver::analysis::Analysis;
 use crate::solver::live::{EngineName, StatedBound};
 use crate::solver::options::{MethodName, PreconditionerName};
@@ -33,6 +34,8 @@ pub enum FrameBody {
     CostsAccepted(CostsAccepted),
     MethodChanged(MethodChanged),
     ConvergenceSignal(ConvergenceSignal),
+    /// Rows of a state were looked at afresh.
+    VerificationResult(Box<VerificationResult>),
     Solution(Solution),
     /// The present `x`, for a lossless listener that came late; carries the number of the last frame.
     Snapshot(Solution),
@@ -63,6 +66,7 @@ impl FrameBody {
             Self::CostsAccepted(_) => "costs_accepted",
             Self::MethodChanged(_) => "method_changed",
             Self::ConvergenceSignal(_) => "convergence_signal",
+            Self::VerificationResult(_) => "verification_result",
             Self::Solution(_) => "solution",
             Self::Snapshot(_) => "snapshot",
             Self::Heartbeat(_) => "heartbeat",
@@ -147,6 +151,19 @@ pub struct IterationUpdate {
     pub performance: Performance,
     /// What a live session adds.
     pub live: Option<LiveUpdate>,
+    /// What the last check found, once there was one.
+    pub verification: Option<LastCheck>,
+}
+
+/// What an update says of the last check before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LastCheck {
+    /// It verified its state, and the state of this update meets its tolerance too.
+    pub verified: bool,
+    pub score: f64,
+    /// The version and the iteration of the state that was looked at.
+    pub checked_version: SystemVersion,
+    pub checked_iteration: u64,
 }
 
 /// What a state of a live session says of the work that led to it and of its error.

@@ -65,6 +65,7 @@ impl FrameText {
             | FrameBody::CostsAccepted(_)
             | FrameBody::MethodChanged(_)
             | FrameBody::ConvergenceSignal(_)
+            | FrameBody::VerificationResult(_)
             | FrameBody::Heartbeat(_)
             | FrameBody::Error(_)
             | FrameBody::End(_) => {

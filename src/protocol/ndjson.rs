@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use crate::protocol::frame::{
     ConvergenceSignal, CostsAccepted, End, EngineUpdate, Frame, FrameBody, Heartbeat,
-    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
+    IterationUpdate, LastCheck, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
     SettledVersion, Solution, StreamError, Warning, XPartial,
 };
 use crate::protocol::json::{JsonObject, write_f64, write_string, write_u64};
+use crate::protocol::verification::write_result;
 use crate::solver::live::StatedBound;
 
 /// The frame's line, its newline included. A solution of n entries is about 20 n bytes: stream that
@@ -29,6 +30,7 @@ pub fn write_frame(out: &mut Vec<u8>, frame: &Frame) {
         FrameBody::CostsAccepted(accepted) => write_accepted(&mut object, accepted),
         FrameBody::MethodChanged(change) => write_method_changed(&mut object, change),
         FrameBody::ConvergenceSignal(signal) => write_signal(&mut object, signal),
+        FrameBody::VerificationResult(result) => write_result(&mut object, result),
         FrameBody::Solution(solution) | FrameBody::Snapshot(solution) => {
             write_solution_state(&mut object, solution);
             object.array("x", solution.x.iter(), |out, &value| write_f64(out, value));
@@ -155,6 +157,7 @@ fn write_update_state(object: &mut JsonObject<'_>, update: &IterationUpdate) {
         withheld,
         performance,
         live,
+        verification,
     } = update;
     let Performance { iteration_time_ms, memory_usage_mb, flops } = performance;
     object
@@ -173,6 +176,13 @@ fn write_update_state(object: &mut JsonObject<'_>, update: &IterationUpdate) {
     });
     if let Some(live) = live {
         write_live(object, live);
+    }
+    if let Some(LastCheck { verified, score, checked_version, checked_iteration }) = verification {
+        object
+            .flag("verified", *verified)
+            .number("verification_score", *score)
+            .integer("checked_version", checked_version.0)
+            .integer("checked_iteration", *checked_iteration);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::solver::change_tracker::XPartialMax;
 use crate::solver::options::{OptionFault, SolveOptions, UnknownName};
 
 /// Every option there is.
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 17] = [
     "method",
     "tolerance",
     "max_iterations",
@@ -31,10 +31,9 @@ const OPTIONS: [&str; 15] = [
     "flush_interval_ms",
     "live",
     "swarm_enabled",
+    "verification_enabled",
+    "verification_interval",
 ];
-
-/// Options of the plan that nothing acts on yet.
-const NOT_ACTED_ON: [&str; 1] = ["verification_interval"];
 
 /// What a request says about solving and announcing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,9 +80,10 @@ impl RequestOptions {
             "update_every" => set(&mut stream.update_every, update_every(reader)?),
             // Either makes the session live: a swarm sends its costs to sessions that stay.
             "live" | "swarm_enabled" => stream.live |= reader.boolean()?.unwrap_or(false),
-            _ if NOT_ACTED_ON.contains(&name) => {
-                warnings.push(not_acted_on(reader));
-                reader.skip()?;
+            "verification_enabled" => set(&mut stream.verification_enabled, reader.boolean()?),
+            "verification_interval" => {
+                let interval = reader.integer(1..=u64::MAX)?.and_then(NonZeroU64::new);
+                set(&mut stream.verification_interval, interval);
             }
             _ => {
                 warnings.push(unknown_member(reader, name, &OPTIONS));

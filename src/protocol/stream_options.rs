@@ -2,9 +2,11 @@
 //! the ranges; reading them from a request is `solve`'s and the query string's, acting on them is the
 //! session's.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::policy::announcing::UpdateEvery;
+use crate::policy::verification;
 use crate::solver::change_tracker::XPartialMax;
 
 /// How a session is announced to one listener. Build with `..Default::default()`.
@@ -21,6 +23,11 @@ pub struct StreamOptions {
     pub flush_interval: Option<Duration>,
     /// Whether the session stays when its solve is done, to take changes of costs.
     pub live: bool,
+    /// Whether the session checks its states unasked: the one that it calls solved in full, others by rows
+    /// that are drawn.
+    pub verification_enabled: bool,
+    /// Iterations between such checks, to begin with.
+    pub verification_interval: NonZeroU64,
 }
 
 impl Default for StreamOptions {
@@ -32,6 +39,8 @@ impl Default for StreamOptions {
             include_solution: true,
             flush_interval: None,
             live: false,
+            verification_enabled: true,
+            verification_interval: verification::INTERVAL,
         }
     }
 }

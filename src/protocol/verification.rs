@@ -2,7 +2,6 @@
 //! at) and the result.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::ids::{ProbeId, SessionId, SystemVersion};
 use crate::policy::verification::{
@@ -11,6 +10,7 @@ use crate::policy::verification::{
 use crate::protocol::frame::Warning;
 use crate::protocol::json::{Fault, Faults, JsonObject, JsonReader, Malformed, write_f64};
 use crate::protocol::matrix::unknown_member;
+use crate::protocol::ndjson::write_warning;
 use crate::protocol::problem::{Problem, ProblemKind};
 use crate::protocol::solve::{absent, read_session, text_of};
 use crate::protocol::timestamp::Timestamp;
@@ -146,43 +146,58 @@ fn read_rows(reader: &mut JsonReader<'_>) -> Result<Option<Vec<u32>>, Malformed>
 /// What a check came to (plan 2.4).
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerificationResult {
-    pub session: SessionId,
     pub probe_id: ProbeId,
-    pub timestamp: Timestamp,
-    pub system_version: SystemVersion,
+    /// The version and the iteration of the state that was looked at.
+    pub checked_version: SystemVersion,
     pub iteration: u64,
     pub claim: Claim,
     pub verdict: Verdict,
     pub exhaustive: bool,
     /// Rows that were drawn or named asked for a look at all of them.
     pub escalated: bool,
-    pub took: Duration,
+    pub verification_time_ms: f64,
+}
+
+/// A result that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VerifyAnswer {
+    pub session: SessionId,
+    pub timestamp: Timestamp,
+    pub result: VerificationResult,
     pub warnings: Vec<Warning>,
 }
 
-/// The result, `application/json`.
-pub fn to_json(result: &VerificationResult) -> Vec<u8> {
+/// The answer, `application/json`.
+pub fn to_json(answer: &VerifyAnswer) -> Vec<u8> {
+    let VerifyAnswer { session, timestamp, result, warnings } = answer;
+    let mut out = Vec::with_capacity(1_024 + 24 * result.verdict.components.len());
+    let mut document = JsonObject::open(&mut out);
+    document
+        .text("type", "verification_result")
+        .text("session_id", &session.to_string())
+        .plain_text("timestamp", &timestamp.rfc3339())
+        .integer("system_version", result.checked_version.0);
+    write_result(&mut document, result);
+    document.array("warnings", warnings, write_warning);
+    document.close();
+    out
+}
+
+/// Adds the members of a result to a document or a frame.
+pub fn write_result(object: &mut JsonObject<'_>, result: &VerificationResult) {
     let VerificationResult {
-        session,
         probe_id,
-        timestamp,
-        system_version,
+        checked_version,
         iteration,
         claim,
         verdict,
         exhaustive,
         escalated,
-        took,
-        warnings,
+        verification_time_ms,
     } = result;
-    let mut out = Vec::with_capacity(1_024 + 24 * verdict.components.len());
-    let mut document = JsonObject::open(&mut out);
-    document
-        .text("type", "verification_result")
-        .text("session_id", &session.to_string())
+    object
         .text("probe_id", &probe_id.to_string())
-        .plain_text("timestamp", &timestamp.rfc3339())
-        .integer("system_version", system_version.0)
+        .integer("checked_version", checked_version.0)
         .integer("iteration", *iteration)
         .flag("verified", verdict.verified)
         .number("verification_score", verdict.score)
@@ -205,14 +220,7 @@ pub fn to_json(result: &VerificationResult) -> Vec<u8> {
         })
         .flag("drift_detected", verdict.faults.untracked > 0)
         .flag("correction_applied", false)
-        .number("verification_time_ms", took.as_secs_f64() * 1e3)
-        .array("warnings", warnings, |out, Warning { pointer, detail }| {
-            let mut object = JsonObject::open(out);
-            object.text("pointer", pointer).text("detail", detail);
-            object.close();
-        });
-    document.close();
-    out
+        .number("verification_time_ms", *verification_time_ms);
 }
 
 fn write_faults(object: &mut JsonObject<'_>, faults: &RowFaults) {

@@ -300,6 +300,16 @@ fn describe(frame: &Frame) -> String {
             signal.converged,
             solved_before(frame, signal.settled_version),
         ),
+        FrameBody::VerificationResult(result) => format!(
+            "verified {} at version {} iteration {}: {} of {} rows, score {:.3}{}",
+            result.verdict.verified,
+            result.checked_version.0,
+            result.iteration,
+            result.verdict.rows,
+            result.claim.order,
+            result.verdict.score,
+            if result.escalated { ", escalated" } else { "" },
+        ),
         FrameBody::Solution(solution) | FrameBody::Snapshot(solution) => {
             format!("{} entries, residual {:.2e}", solution.x.len(), solution.residual_norm)
         }

@@ -162,7 +162,14 @@ async fn a_late_listener_learns_what_happened_before_it_came() {
     let kinds: Vec<&str> = frames.iter().map(|frame| frame.body.type_name()).collect();
     assert_eq!(
         kinds,
-        ["session_opened", "prepared", "iteration_update", "convergence_signal", "end"]
+        [
+            "session_opened",
+            "prepared",
+            "iteration_update",
+            "verification_result",
+            "convergence_signal",
+            "end"
+        ]
     );
     let stranger = SessionId::from_random_bits(1);
     let refused = node.subscribe(stranger, true).await.unwrap_err();

@@ -108,6 +108,7 @@ impl Facts {
                 flops: state.flops,
             },
             live: state.live.map(live_update),
+            verification: None,
         }
     }
 }

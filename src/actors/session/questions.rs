@@ -10,7 +10,7 @@ use crate::actors::messages::{
     Answer, AskEntries, CostsUnavailable, EntriesState, ProbeRows, ProbedState, Question,
     QuestionUnavailable, Sample,
 };
-use crate::actors::session::Session;
+use crate::actors::session::{Phase, Session};
 use crate::actors::solve::QuantumReport;
 
 /// Questions that may wait for one session.
@@ -76,7 +76,14 @@ impl Session {
         question: Question,
         ctx: &mut Context<Self>,
     ) -> Result<oneshot::Receiver<Answered>, QuestionUnavailable> {
-        if let Some(refusal) = self.refusal_of_changes() {
+        let refusal = match (&question, &self.phase) {
+            (Question::Entries(_), _) => self.refusal_of_changes(),
+            (Question::Probes(_), Phase::Running) => None,
+            (Question::Probes(_), Phase::Ending(_) | Phase::Ended { .. }) => {
+                Some(CostsUnavailable::Ended)
+            }
+        };
+        if let Some(refusal) = refusal {
             return Err(refusal.into());
         }
         let unknowns = self.facts.unknowns;

@@ -103,8 +103,9 @@ mod tests {
 
     use super::*;
     use crate::actors::messages::{
-        ApplyCosts, GetSessionStatus, QuantumDone, RunQuantum, SessionEnded, SessionSeed,
-        SourcedDelta, StopSession, WorkerFailure,
+        ApplyCosts, CostsUnavailable, GetSessionStatus, QuantumDone, QuestionUnavailable,
+        RunQuantum, SessionEnded, SessionSeed, SourcedDelta, StopSession, Verification, Verify,
+        WorkerFailure,
     };
     use crate::actors::session::SessionLinks;
     use crate::ids::{NodeId, SessionId};
@@ -202,6 +203,14 @@ mod tests {
         }
     }
 
+    impl Handler<Verify> for Surroundings {
+        type Result = Result<Verification, QuestionUnavailable>;
+
+        fn handle(&mut self, _: Verify, _: &mut Self::Context) -> Self::Result {
+            Err(CostsUnavailable::Stopped.into())
+        }
+    }
+
     impl Handler<SessionGrew> for Surroundings {
         type Result = ();
 
@@ -251,6 +260,7 @@ mod tests {
             set_ups: around.clone().recipient(),
             ended: around.clone().recipient(),
             grew: around.clone().recipient(),
+            verify: around.clone().recipient(),
             start_subscription: Box::new(|_| unreachable!("nobody listens")),
         };
         let session = Session::new(seed, environment, &NodeConfig::for_cores(1), links).start();

@@ -87,6 +87,7 @@ impl Session {
                     residual_norm: self.convergence.residual_norm(),
                 })
             }
+            Report::Checked(state) => self.body_of_check(state),
             Report::Stuck(stop) => return self.tell_stuck(&stop),
         })
     }
@@ -114,7 +115,13 @@ impl Session {
         });
         self.progress.rate = observed.rate.or(self.progress.rate);
         self.progress.states_below_threshold = observed.states_below_threshold;
-        self.facts.update(state, observed.rate, self.memory_usage_mb())
+        let is_settled = match &state.live {
+            Some(live) => live.is_settled,
+            None => state.residual_norm <= self.facts.residual_threshold,
+        };
+        let verification = self.checks.last(is_settled);
+        let update = self.facts.update(state, observed.rate, self.memory_usage_mb());
+        IterationUpdate { verification, ..update }
     }
 
     pub(super) fn announce_opening(&mut self) {

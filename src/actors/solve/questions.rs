@@ -10,8 +10,8 @@ use crate::ids::SystemVersion;
 use crate::policy::scheduling::{self, Lane};
 use crate::policy::verification::{Claim, Verdict};
 use crate::runtime::stopwatch::Stopwatch;
-use crate::solver::live::LiveSystem;
 use crate::solver::outcome::Work;
+use crate::solver::probe::Probed;
 use crate::solver::proof::entry::Patience;
 
 impl Solve {
@@ -22,76 +22,62 @@ impl Solve {
             Question::Probes(_) => 0,
         });
         let entries: usize = entries.sum();
-        match &self.solver {
-            _ if questions.is_empty() => Lane::Short,
-            Solver::Live(live) => {
-                let engine = live.engine();
-                let probed = questions.iter().map(|question| match question {
-                    Question::Entries(_) => 0,
-                    Question::Probes(sample) => probe_work(sample, engine.live()),
-                });
-                let nonzeros = probed.sum();
-                let inquiry = match entries {
-                    0 => Work::default(),
-                    _ => engine.inquiry_work(entries),
-                };
-                scheduling::lane(inquiry + Work { nonzeros, flops: 2 * nonzeros })
-            }
+        let probed = questions.iter().map(|question| match question {
+            Question::Entries(_) => 0,
+            Question::Probes(sample) => probe_work(sample, self.size()),
+        });
+        let nonzeros = probed.sum();
+        let inquiry = match &self.solver {
+            _ if entries == 0 => Work::default(),
+            Solver::Live(live) => live.engine().inquiry_work(entries),
             // It is handed over first.
             Solver::Solving(engine) => {
-                let nonzeros = 4 * engine.system().nonzeros() as u64;
-                scheduling::lane(Work { nonzeros, flops: 0 })
+                Work { nonzeros: 4 * engine.system().nonzeros() as u64, flops: 0 }
             }
             Solver::Moving => unreachable!("{MOVING}"),
-        }
+        };
+        scheduling::lane(inquiry + Work { nonzeros, flops: 2 * nonzeros })
     }
 
-    /// Answers one question after the other. A solve that has not converged yet is handed over for it, as
-    /// for a change.
+    /// Answers one question after the other. A solve that has not converged yet is handed over for its
+    /// entries, as for a change.
     pub(super) fn answer_all(
         &mut self,
         questions: Vec<Question>,
         stopwatch: &mut Stopwatch,
         unwanted: &AtomicBool,
     ) -> Vec<Answer> {
-        if questions.is_empty() {
-            return vec![];
-        }
-        self.become_live();
         let answer = |question| match question {
-            Question::Entries(asked) => Answer::Entries(self.answer(&asked, stopwatch, unwanted)),
+            Question::Entries(asked) => {
+                self.become_live();
+                Answer::Entries(self.answer(&asked, stopwatch, unwanted))
+            }
             Question::Probes(sample) => Answer::Probes(self.probe(&sample, stopwatch)),
         };
         questions.into_iter().map(answer).collect()
     }
 
     /// Looks at rows and judges the state by them.
-    fn probe(&self, sample: &Sample, stopwatch: &mut Stopwatch) -> ProbedState {
-        let Solver::Live(live) = &self.solver else { unreachable!("{MOVING}") };
+    pub(super) fn probe(&mut self, sample: &Sample, stopwatch: &mut Stopwatch) -> ProbedState {
         let started = stopwatch.elapsed();
-        let engine = live.engine();
+        let (system_version, iteration) = (self.system_version(), self.iteration());
         let claim = Claim {
-            order: engine.order(),
-            residual_threshold: engine.residual_threshold(),
-            is_settled: engine.is_settled(),
+            order: self.size().0,
+            residual_threshold: self.residual_threshold(),
+            is_settled: self.is_converged(),
         };
-        let look = |row| engine.live().probe(row);
-        let verdict = match sample {
-            Sample::All => Verdict::of_rows(&claim, (0..claim.order).map(look)),
-            Sample::Probes(probes) => {
-                let look = |rows: &Vec<u32>| rows.iter().map(|row| look(*row as usize)).collect();
-                Verdict::of(&claim, &probes.iter().map(look).collect::<Vec<_>>())
+        let verdict = match &mut self.solver {
+            Solver::Solving(engine) => judge(&claim, sample, engine.probe()),
+            Solver::Live(live) => {
+                let live = live.engine().live();
+                judge(&claim, sample, |row| live.probe(row))
             }
+            Solver::Moving => unreachable!("{MOVING}"),
         };
-        let nonzeros = probe_work(sample, engine.live());
+        let nonzeros = probe_work(sample, self.size());
         stopwatch.lap(Work { nonzeros, flops: 2 * nonzeros });
-        ProbedState {
-            system_version: SystemVersion(engine.version()),
-            iteration: engine.iteration(),
-            claim,
-            verdict,
-            took: stopwatch.elapsed().saturating_sub(started),
-        }
+        let took = stopwatch.elapsed().saturating_sub(started);
+        ProbedState { system_version, iteration, claim, verdict, took }
     }
 
     fn answer(
@@ -105,7 +91,7 @@ impl Solve {
         let started = stopwatch.elapsed();
         let engine = live.engine_mut();
         let (unknowns, nonzeros) = (engine.order(), engine.nonzeros());
-        let (version, converged) = (engine.version(), engine.is_settled());
+        let (system_version, converged) = (SystemVersion(engine.version()), engine.is_settled());
         let deadline = started.saturating_add(options.time_budget);
         let is_patient = || stopwatch.running() < deadline && !unwanted.load(Ordering::Relaxed);
         let mut inquiry = engine.inquire(options.inquiry, Patience(&is_patient));
@@ -120,7 +106,7 @@ impl Solve {
         let touched_entries = inquiry.touched_entries();
         stopwatch.lap(Work { nonzeros: touched_entries, flops: 2 * touched_entries });
         EntriesState {
-            system_version: SystemVersion(version),
+            system_version,
             unknowns,
             nonzeros,
             converged,
@@ -131,12 +117,22 @@ impl Solve {
     }
 }
 
-/// Entries that a look at these rows reads, each for its product and for its digest.
-fn probe_work(sample: &Sample, live: &LiveSystem) -> u64 {
-    let (order, nonzeros) = (live.order() as u64, live.matrix().nonzeros() as u64);
+fn judge(claim: &Claim, sample: &Sample, look: impl Fn(usize) -> Probed) -> Verdict {
+    match sample {
+        Sample::All => Verdict::of_rows(claim, (0..claim.order).map(look)),
+        Sample::Probes(probes) => {
+            let look = |rows: &Vec<u32>| rows.iter().map(|row| look(*row as usize)).collect();
+            Verdict::of(claim, &probes.iter().map(look).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Entries that a look at these rows of a matrix of this order and so many entries reads, each for its
+/// product and for its digest.
+fn probe_work(sample: &Sample, (order, nonzeros): (usize, usize)) -> u64 {
     let rows = match sample {
         Sample::All => order,
-        Sample::Probes(probes) => probes.iter().map(|rows| rows.len() as u64).sum(),
+        Sample::Probes(probes) => probes.iter().map(Vec::len).sum(),
     };
-    2 * rows * (1 + nonzeros / order.max(1))
+    2 * (rows * (1 + nonzeros / order.max(1))) as u64
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actors::messages::{Answer, CostVerdict};
+use crate::actors::messages::{Answer, CostVerdict, ProbedState};
 use crate::actors::solve::live::{Accepted, Drain};
 use crate::solver::change_tracker::Changes;
 use crate::solver::live::{LiveStop, Settlement, StatedBound};
@@ -31,6 +31,8 @@ pub enum Report {
         preconditioner: PreconditionerName,
         iteration: u64,
     },
+    /// The state that the solve came to was looked at in full.
+    Checked(ProbedState),
     /// Nothing settles the changed system before its next change.
     Stuck(LiveStop),
 }

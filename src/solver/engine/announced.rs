@@ -7,6 +7,7 @@
 
 use crate::solver::engine::Engine;
 use crate::solver::outcome::Work;
+use crate::solver::probe::{Probed, look_at};
 
 /// A state as the caller sees it.
 #[derive(Debug)]
@@ -47,6 +48,25 @@ impl Engine {
             return self.iterate.norm;
         }
         self.announce().norm
+    }
+
+    /// Rows of the system as it was given, looked at afresh with the `x` that
+    /// [`solution`](Self::solution) returns. Forms that where it is not at hand; then O(its entries) a row.
+    /// That a row was altered is not followed, and no residual of single rows is kept.
+    pub fn probe(&mut self) -> impl Fn(usize) -> Probed {
+        let is_iterate = self.iterate_is_announced();
+        if !is_iterate {
+            self.announce();
+        }
+        let announced = self.announced.as_ref().filter(|_| !is_iterate);
+        let x = announced.map_or(&self.iterate.x, |announced| &announced.x);
+        let (rows, rhs) = (self.system.rows(), self.system.rhs());
+        move |row| {
+            let (columns, values) = rows.row(row);
+            let products =
+                columns.iter().zip(values).map(|(&col, &value)| (value, x[col as usize]));
+            look_at(row, rhs[row], products)
+        }
     }
 
     /// Whether the caller sees the iterate's own `x`.

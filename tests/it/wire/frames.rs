@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use weir::ids::{FrameSequence, SessionId, SystemVersion};
+use weir::ids::{FrameSequence, ProbeId, SessionId, SystemVersion};
+use weir::policy::verification::{Claim, Verdict};
 use weir::protocol::frame::{
     ConvergenceSignal, CostsAccepted, End, EndReason, EngineUpdate, Frame, FrameBody, Heartbeat,
-    IterationUpdate, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
+    IterationUpdate, LastCheck, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
     SettledVersion, Solution, StreamError, Warning, XPartial,
 };
 use weir::protocol::frame_text::{FrameText, StreamFormat};
@@ -13,9 +14,11 @@ use weir::protocol::ndjson;
 use weir::protocol::problem::ProblemKind;
 use weir::protocol::published::PublishedFrame;
 use weir::protocol::timestamp::Timestamp;
+use weir::protocol::verification::VerificationResult;
 use weir::solver::analysis::Analysis;
 use weir::solver::live::{BoundKind, EngineName, StatedBound};
 use weir::solver::options::{MethodName, PreconditionerName};
+use weir::solver::probe::Probed;
 use weir::solver::system::{LinearSystem, MatrixArrays};
 
 pub fn frame(sequence: u64, body: FrameBody) -> Frame {
@@ -66,6 +69,7 @@ pub fn update(entries: u32) -> FrameBody {
             flops: 1_500_000,
         },
         live: None,
+        verification: None,
     })
 }
 
@@ -87,8 +91,37 @@ fn live_update() -> FrameBody {
                 relative: Some(1e-9),
             },
         }),
+        verification: Some(LastCheck {
+            verified: false,
+            score: 0.999,
+            checked_version: SystemVersion(40),
+            checked_iteration: 39,
+        }),
         ..update
     })
+}
+
+fn check() -> FrameBody {
+    let claim = Claim { order: 1_000, residual_threshold: 1e-6, is_settled: true };
+    let row = |row, residual, is_tracked| Probed {
+        row,
+        residual,
+        size: 1.0,
+        entries: 5,
+        is_tracked,
+        is_intact: true,
+    };
+    let probes = [vec![row(3, 1e-7, true), row(8, 0.0, true)], vec![row(5, -2e-6, false)]];
+    FrameBody::VerificationResult(Box::new(VerificationResult {
+        probe_id: ProbeId(0x1234),
+        checked_version: SystemVersion(40),
+        iteration: 39,
+        claim,
+        verdict: Verdict::of(&claim, &probes),
+        exhaustive: false,
+        escalated: false,
+        verification_time_ms: 0.25,
+    }))
 }
 
 fn bodies() -> Vec<FrameBody> {
@@ -127,6 +160,7 @@ fn bodies() -> Vec<FrameBody> {
             settled_version: Some(SystemVersion(41)),
             skipped: 0,
         }),
+        check(),
         FrameBody::Solution(Solution {
             error_bound: None,
             iteration: 55,
