@@ -57,7 +57,16 @@ pub fn exchange(address: SocketAddr, line: &str, body: &[u8]) -> String {
 /// Opens a live session for `system` and waits until it is solved.
 pub fn open_session(address: SocketAddr, system: &LinearSystem) -> String {
     let options = serde_json::json!({"live": true, "tolerance": 1e-8, "include_solution": false, "x_partial_max": 4});
-    let body = json_request(system, "hybrid", &options);
+    open_session_with(address, system, &options)
+}
+
+/// The same with options of one's own.
+pub fn open_session_with(
+    address: SocketAddr,
+    system: &LinearSystem,
+    options: &serde_json::Value,
+) -> String {
+    let body = json_request(system, "hybrid", options);
     let answer = exchange(address, "POST /api/v1/sessions", &body);
     let location = answer.split("location: /api/v1/sessions/").nth(1);
     let id = location.unwrap_or_else(|| panic!("no session is opened: {answer}"));

@@ -202,8 +202,10 @@ impl Session {
     fn request_quantum(&mut self, ctx: &mut Context<Self>) {
         match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
             Whereabouts::Home(solve) => {
-                let set_up_bytes = self.set_up.bytes();
-                self.hold(solve.memory_bytes() + solve.next_step_bytes() + set_up_bytes);
+                if !solve.is_retired() {
+                    let set_up_bytes = self.set_up.bytes();
+                    self.hold(solve.memory_bytes() + solve.next_step_bytes() + set_up_bytes);
+                }
                 let changes = match solve.keeps_waiting(self.changes.edits()) {
                     true => vec![],
                     false => self.changes.take(),
@@ -318,10 +320,7 @@ impl Handler<QuantumDone> for Session {
 
     fn handle(&mut self, done: QuantumDone, ctx: &mut Self::Context) {
         if let Phase::Ended { .. } = &self.phase {
-            self.changes.refuse_all();
-            self.questions.refuse_all();
-            self.solve = Whereabouts::Gone;
-            return self.give_back();
+            return self.take_home_after_the_end(done, ctx);
         }
         let (solve, mut report) = match done.returned {
             Ok(returned) => returned,

@@ -44,6 +44,8 @@ pub struct Solve {
     is_owed: bool,
     /// A set-up that is to be made in the background, until the session sends it out.
     job: Option<Box<SetUpJob>>,
+    /// Does no more than answer what is asked of its state.
+    is_retired: bool,
 }
 
 /// Who keeps `x`: the engine of the solve, until it has converged or its system changes.
@@ -97,7 +99,24 @@ impl Solve {
             next: None,
             is_owed: false,
             job: None,
+            is_retired: false,
         }
+    }
+
+    /// Frees all that only further work would need: from now on questions about rows are answered and
+    /// nothing else is done.
+    pub fn retire(&mut self) {
+        match &mut self.solver {
+            Solver::Solving(engine) => engine.retire(),
+            Solver::Live(live) => live.engine_mut().retire(),
+            Solver::Moving => unreachable!("{MOVING}"),
+        }
+        self.changes = ChangeTracker::new(&[], XPartialMax::AtMost(0));
+        (self.job, self.next, self.is_owed, self.is_retired) = (None, None, false, true);
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.is_retired
     }
 
     /// The same, but it stays when it has converged and takes changes.
@@ -270,6 +289,10 @@ impl Solve {
         stopwatch: &mut Stopwatch,
         unwanted: &AtomicBool,
     ) -> QuantumReport {
+        if self.is_retired {
+            let answers = self.answer_all(questions, stopwatch, unwanted);
+            return QuantumReport { answers, took: stopwatch.elapsed(), ..Default::default() };
+        }
         let mut reports = Vec::new();
         if self.measured.is_none() {
             self.announce(None, stopwatch, &mut reports);

@@ -95,6 +95,8 @@ pub struct SessionPlan {
     /// Announce each k-th iteration; where measuring is cheap, if absent.
     pub update_every: Option<NonZeroU64>,
     pub time_budget: Option<ScenarioDuration>,
+    /// Iterations between checks of its states, to begin with; 0 for none.
+    pub verification_interval: Option<u64>,
     #[serde(default)]
     pub client: ClientPlan,
     /// Makes the session live: its client sends changes, and leaves when the last one is worked in.
@@ -289,12 +291,16 @@ impl SessionPlan {
 
     /// What the client asks of its stream.
     pub fn stream_options(&self) -> StreamOptions {
+        let defaults = StreamOptions::default();
+        let interval = self.verification_interval.map(NonZeroU64::new);
         StreamOptions {
+            verification_enabled: interval != Some(None),
+            verification_interval: interval.flatten().unwrap_or(defaults.verification_interval),
             time_budget: self.time_budget.map(|budget| budget.0),
             x_partial_max: XPartialMax::AtMost(4),
             update_every: self.update_every.map_or(UpdateEvery::Auto, UpdateEvery::Every),
             live: self.costs.is_some(),
-            ..StreamOptions::default()
+            ..defaults
         }
     }
 }

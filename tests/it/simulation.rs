@@ -61,6 +61,59 @@ fn work_takes_simulated_time() {
     assert!(ended(&slow) > 3.0 * ended(&fast), "{} against {}", ended(&slow), ended(&fast));
 }
 
+const CHECKED: &str = "
+name: states that are checked as they come
+time_limit: 10 s
+node: { workers: 1 }
+sessions:
+  - name: live
+    system: { kind: diagonally_dominant, unknowns: 3000, nonzeros: 15000 }
+    verification_interval: 5
+    costs: { starts_at: 10 ms, every: 50us, updates: 200, costs: 20, entries: 1 }
+  - name: slow
+    system: { kind: poisson_2d, side: 60 }
+    method: jacobi
+    tolerance: 1.0e-3
+    verification_interval: 50
+    client: { opens_at: 2 s }
+";
+
+#[test]
+fn states_are_checked_as_they_come_and_found_true_or_not_there_yet() {
+    let outcome = run(CHECKED, 1);
+    assert_eq!((outcome.clients_done, outcome.clients), (2, 2));
+    assert_eq!(outcome.trace, run(CHECKED, 1).trace);
+    let checks = |session: &str| -> Vec<&str> {
+        let marks = [format!("client/{session} "), "verification_result".to_owned()];
+        let is_one = |line: &&str| marks.iter().all(|mark| line.contains(mark.as_str()));
+        outcome.trace.lines().filter(is_one).collect()
+    };
+    let live = checks("live");
+    // About 60 ms of work, of which checks of some 20 µs may take 2 %.
+    assert!((20..=60).contains(&live.len()), "{} checks: {live:#?}", live.len());
+    let drawn = live.iter().filter(|line| !line.contains("3000 of 3000 rows"));
+    assert!(drawn.count() >= 3, "{live:#?}");
+    for line in &live {
+        assert!(line.contains("score 1.000") || line.contains("verified false"), "{line}");
+        assert!(!line.contains("escalated"), "a true state was suspected: {line}");
+    }
+    let (last, slow) =
+        checks("slow").split_last().map(|(last, rest)| (*last, rest.to_vec())).unwrap();
+    assert!(slow.len() >= 2, "{}", outcome.trace);
+    assert!(slow.iter().all(|line| line.contains("verified false")), "{slow:#?}");
+    assert!(last.contains("verified true") && last.contains("3600 of 3600 rows"), "{last}");
+}
+
+#[test]
+fn a_session_that_wants_no_checks_has_none() {
+    let unchecked = CHECKED
+        .replace("verification_interval: 50", "verification_interval: 0")
+        .replace("verification_interval: 5", "verification_interval: 0");
+    let outcome = run(&unchecked, 1);
+    assert_eq!((outcome.clients_done, outcome.clients), (2, 2));
+    assert!(!outcome.trace.contains("verification_result"), "{}", outcome.trace);
+}
+
 #[test]
 fn a_slow_reader_is_conflated_and_still_gets_its_end() {
     let slow = CLIENT_LEAVES

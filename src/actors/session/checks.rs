@@ -19,6 +19,8 @@ pub struct Checks {
     /// None where the session asked for none.
     schedule: Option<Schedule>,
     allowance: Allowance,
+    /// States of a live session, each of which stands for an iteration: most of its work is none.
+    states: u64,
     /// Whether one is under way.
     is_out: bool,
     last: Option<LastCheck>,
@@ -30,6 +32,7 @@ impl Checks {
         Self {
             schedule: stream.verification_enabled.then(|| Schedule::every(interval)),
             allowance: Allowance::default(),
+            states: 0,
             is_out: false,
             last: None,
         }
@@ -40,15 +43,21 @@ impl Checks {
         self.last.map(|last| LastCheck { verified: last.verified && is_settled, ..last })
     }
 
+    /// One more state of a live session is announced.
+    pub fn count_state(&mut self) {
+        self.states += 1;
+    }
+
     fn is_due(&self, iteration: u64) -> bool {
-        let is_due = self.schedule.is_some_and(|schedule| schedule.is_due(iteration));
+        let at = iteration + self.states;
+        let is_due = self.schedule.is_some_and(|schedule| schedule.is_due(at));
         is_due && !self.is_out && self.allowance.allows()
     }
 
     fn note(&mut self, state: &ProbedState) {
         let verified = state.verdict.verified;
         if let Some(schedule) = &mut self.schedule {
-            schedule.checked(state.iteration, verified);
+            schedule.checked(state.iteration + self.states, verified);
         }
         self.last = Some(LastCheck {
             verified,

@@ -1,5 +1,6 @@
 //! How a session ends: when, why, what it leaves behind, and what its stream says of it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::{AsyncContext, Context, Handler, ResponseFuture};
@@ -107,13 +108,9 @@ impl Session {
         self.environment.recorder.record(event);
         self.unwanted.store(true, Ordering::Relaxed);
         self.ended_after = Some(self.uptime());
-        let kept_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
         // What is out holds its memory until it is back.
         if self.set_up.is_back() {
             self.set_up = PendingSetUp::None;
-        }
-        if !matches!(self.solve, Whereabouts::Away(_)) {
-            self.memory_bytes = kept_bytes + self.set_up.bytes();
         }
         if !matches!(self.solve, Whereabouts::Away(_)) {
             self.changes.refuse_all();
@@ -124,14 +121,36 @@ impl Session {
             // A reader that has gone by now needs no answer.
             let _ = reader.send(answer);
         }
+        let is_readable = solution.is_some();
         self.phase = Phase::Ended { reason, solution };
-        if matches!(self.solve, Whereabouts::Home(_)) {
-            self.solve = Whereabouts::Gone;
+        match std::mem::replace(&mut self.solve, Whereabouts::Gone) {
+            // As long as its solution can be read it can be checked.
+            Whereabouts::Home(mut solve) if is_readable => {
+                solve.retire();
+                self.unwanted = Arc::default();
+                self.solve = Whereabouts::Home(solve);
+            }
+            Whereabouts::Home(_) | Whereabouts::Gone => {}
+            away @ Whereabouts::Away(_) => self.solve = away,
+        }
+        let is_away = matches!(self.solve, Whereabouts::Away(_));
+        if !is_away {
+            self.memory_bytes = self.bytes_left_behind() + self.set_up.bytes();
         }
         let memory_bytes = self.memory_bytes;
-        let is_released = matches!(self.solve, Whereabouts::Gone) && !self.set_up.is_out();
+        let is_released = !is_away && !self.set_up.is_out();
         self.links.ended.do_send(SessionEnded { session, memory_bytes, is_released });
         self.release_stoppers();
+    }
+
+    /// What an ended session holds: the solution, and the system that it can be checked against.
+    pub(super) fn bytes_left_behind(&self) -> u64 {
+        let Phase::Ended { solution, .. } = &self.phase else { return 0 };
+        let solve = match &self.solve {
+            Whereabouts::Home(solve) => solve.memory_bytes(),
+            Whereabouts::Away(_) | Whereabouts::Gone => 0,
+        };
+        solve + solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64)
     }
 
     /// The state to leave behind, if the solve is at home. A session that is deleted and a node that

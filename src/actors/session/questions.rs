@@ -7,10 +7,10 @@ use actix::{Context, Handler, ResponseFuture};
 use tokio::sync::oneshot;
 
 use crate::actors::messages::{
-    Answer, AskEntries, CostsUnavailable, EntriesState, ProbeRows, ProbedState, Question,
-    QuestionUnavailable, Sample,
+    Answer, AskEntries, CostsUnavailable, EntriesState, ProbeRows, ProbedState, QuantumDone,
+    Question, QuestionUnavailable, Sample,
 };
-use crate::actors::session::{Phase, Session};
+use crate::actors::session::{Phase, Session, Whereabouts};
 use crate::actors::solve::QuantumReport;
 
 /// Questions that may wait for one session.
@@ -71,6 +71,36 @@ impl Session {
         }
     }
 
+    /// Whether an ended session has kept the system that its solution is of.
+    fn can_be_checked(&self) -> bool {
+        match &self.solve {
+            Whereabouts::Home(_) => true,
+            // A check, if it was kept.
+            Whereabouts::Away(_) => !self.questions.out.is_empty(),
+            Whereabouts::Gone => false,
+        }
+    }
+
+    /// A solve that comes home to an ended session: with answers if it was sent for them, or with nothing
+    /// that anybody still wants.
+    pub(super) fn take_home_after_the_end(&mut self, done: QuantumDone, ctx: &mut Context<Self>) {
+        self.changes.refuse_all();
+        match done.returned {
+            Ok((solve, mut report)) if solve.is_retired() => {
+                self.settle_questions(&mut report);
+                self.solve = Whereabouts::Home(solve);
+                if !self.questions.is_empty() {
+                    self.request_quantum(ctx);
+                }
+            }
+            Ok(_) | Err(_) => {
+                self.questions.refuse_all();
+                self.solve = Whereabouts::Gone;
+                self.give_back();
+            }
+        }
+    }
+
     fn take_question(
         &mut self,
         question: Question,
@@ -79,6 +109,7 @@ impl Session {
         let refusal = match (&question, &self.phase) {
             (Question::Entries(_), _) => self.refusal_of_changes(),
             (Question::Probes(_), Phase::Running) => None,
+            (Question::Probes(_), Phase::Ended { .. }) if self.can_be_checked() => None,
             (Question::Probes(_), Phase::Ending(_) | Phase::Ended { .. }) => {
                 Some(CostsUnavailable::Ended)
             }

@@ -65,11 +65,10 @@ impl Session {
 
     /// Tells the directory what an ended session still holds, once nothing of it is out any more.
     pub(super) fn give_back(&mut self) {
-        let Phase::Ended { solution, .. } = &self.phase else { return };
         if matches!(self.solve, Whereabouts::Away(_)) || self.set_up.is_out() {
             return;
         }
-        self.memory_bytes = solution.as_ref().map_or(0, |state| 8 * state.x.len() as u64);
+        self.memory_bytes = self.bytes_left_behind();
         let (session, memory_bytes) = (self.id, self.memory_bytes);
         self.links.grew.do_send(SessionGrew { session, memory_bytes });
     }

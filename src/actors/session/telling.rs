@@ -116,7 +116,10 @@ impl Session {
         self.progress.rate = observed.rate.or(self.progress.rate);
         self.progress.states_below_threshold = observed.states_below_threshold;
         let is_settled = match &state.live {
-            Some(live) => live.is_settled,
+            Some(live) => {
+                self.checks.count_state();
+                live.is_settled
+            }
             None => state.residual_norm <= self.facts.residual_threshold,
         };
         let verification = self.checks.last(is_settled);

@@ -4,7 +4,8 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// Iterations from one check to the next, unless a session says otherwise.
+/// Iterations from one check to the next, unless a session says otherwise; states of a live session count as
+/// such.
 pub const INTERVAL: NonZeroU64 = NonZeroU64::new(100).unwrap();
 
 /// What the interval is multiplied with after a check, and the limits of all of it together.

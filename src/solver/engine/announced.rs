@@ -6,6 +6,8 @@
 //! of the `x` that is announced.
 
 use crate::solver::engine::Engine;
+use crate::solver::iterate::Iterate;
+use crate::solver::method::Method;
 use crate::solver::outcome::Work;
 use crate::solver::probe::{Probed, look_at};
 
@@ -48,6 +50,15 @@ impl Engine {
             return self.iterate.norm;
         }
         self.announce().norm
+    }
+
+    /// Frees what only further steps would need, for good; what is announced stays.
+    pub fn retire(&mut self) {
+        let x = self.solution().to_vec();
+        let norm = self.true_residual_norm();
+        self.method = Method::of(&self.candidate, &self.options);
+        self.iterate = Iterate { x, r: vec![], norm, is_true: true };
+        (self.scaled, self.best, self.announced, self.watch) = (None, None, None, None);
     }
 
     /// Rows of the system as it was given, looked at afresh with the `x` that

@@ -249,6 +249,12 @@ impl LiveEngine {
         Aim { threshold, target: part * threshold, version: self.version }
     }
 
+    /// Frees what only further work would need, for good; rows can still be looked at.
+    pub fn retire(&mut self) {
+        self.path = None;
+        self.iteration.retire();
+    }
+
     /// Lets an engine work on about `entries_max` matrix entries, at least one step and never more than
     /// about one iteration beyond. `(x, r)` is valid after every end.
     pub fn work(&mut self, engine: EngineName, entries_max: u64) -> LiveWork {

@@ -147,6 +147,13 @@ impl Iteration {
         }
     }
 
+    /// Frees all that was set up, for good.
+    pub fn retire(&mut self) {
+        self.abandon();
+        self.renewal.discard();
+        self.method = Method::of(&self.candidate, &self.options);
+    }
+
     pub fn selection(&self) -> &Selection {
         &self.selection
     }

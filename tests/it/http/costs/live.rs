@@ -60,6 +60,10 @@ impl Judge {
 
 /// Opens a live session.
 pub fn open(server: &TestServer, system: &LinearSystem) -> String {
+    open_with(server, system, json!({"live": true, "tolerance": 1e-10}))
+}
+
+pub fn open_with(server: &TestServer, system: &LinearSystem, options: Value) -> String {
     let (mut rows, mut cols, mut values) = (vec![], vec![], vec![]);
     for row in 0..system.order() {
         let (found_cols, found_values) = system.rows().row(row);
@@ -71,7 +75,7 @@ pub fn open(server: &TestServer, system: &LinearSystem) -> String {
     let body = json!({
         "matrix": {"rows": system.order(), "cols": system.order(), "data": data},
         "vector": system.rhs(),
-        "options": {"live": true, "tolerance": 1e-10},
+        "options": options,
     });
     let created = post_json(server.address, "/api/v1/sessions", &body.to_string());
     assert_eq!(created.status, 201);

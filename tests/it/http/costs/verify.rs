@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::live::{Judge, costs_path, dominant, open, settled};
+use super::live::{Judge, costs_path, dominant, open, open_with, settled};
 use super::{NOBODY, pointers, refused};
-use crate::http::client::post_json;
+use crate::http::client::{get, post_json};
 use crate::http::server::TestServer;
 
 const PATH: &str = "/api/v1/verify";
@@ -76,6 +76,57 @@ fn a_settled_state_is_verified_by_numbers_that_a_client_can_work_out() {
         assert_eq!(all["detection"]["one_row"], 1.0);
         assert_ne!(all["probe_id"], named["probe_id"]);
     }
+}
+
+#[test]
+fn a_session_can_be_checked_for_as_long_as_its_solution_can_be_read() {
+    let server = TestServer::start();
+    let system = dominant(300);
+    for options in [
+        json!({"tolerance": 1e-10}),
+        json!({"tolerance": 1e-10, "method": "gmres"}),
+        json!({"tolerance": 1e-10, "method": "direct"}),
+        json!({"tolerance": 1e-10, "method": "jacobi", "max_iterations": 3}),
+    ] {
+        let is_cut_short = options.get("max_iterations").is_some();
+        let session = open_with(&server, &system, options);
+        let path = format!("/api/v1/sessions/{session}");
+        while get(server.address, &path).json()["end_reason"].is_null() {}
+        let read = get(server.address, &format!("{path}/solution")).json();
+        let x: Vec<f64> =
+            read["x"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        let norm = residuals(&Judge::of(&system), &x).iter().map(|r| r * r).sum::<f64>().sqrt();
+        // Questions that come together are answered one after the other.
+        for _ in 0..3 {
+            let all = verify(server.address, &session, json!({"exhaustive": true}));
+            assert!((number(&all, "residual_norm_seen") - norm).abs() < 1e-13, "{all}, {norm:e}");
+            assert_eq!(all["verified"], json!(!is_cut_short), "{all}");
+            assert_eq!(all["converged"], all["verified"], "{all}");
+            let drawn = verify(server.address, &session, json!({"probe_count": 1}));
+            assert_eq!((&drawn["rows_probed"], &drawn["escalated"]), (&json!(100), &json!(false)));
+        }
+        let asked = json!({"session_id": session, "entries": [0]});
+        refused(&server, "/api/v1/entries", &asked.to_string(), 409, "not-live");
+    }
+}
+
+#[test]
+fn a_solve_that_is_on_its_way_is_checked_without_being_disturbed() {
+    let server = TestServer::start();
+    let options = json!({"method": "jacobi", "tolerance": 1e-10, "max_iterations": 1_000_000_000});
+    let slow = weir::solver::gallery::poisson_2d(120, 3).unwrap();
+    let session = open_with(&server, &slow, options);
+    let early = verify(server.address, &session, json!({"exhaustive": true}));
+    let late = verify(server.address, &session, json!({"rows": [0, 14_399]}));
+    for check in [&early, &late] {
+        assert_eq!((&check["verified"], &check["converged"]), (&json!(false), &json!(false)));
+        assert_eq!(check["faults"]["first_row"], Value::Null, "{check}");
+    }
+    assert!(number(&early, "iteration") <= number(&late, "iteration"), "{early} {late}");
+    assert!(number(&early, "verification_score") < 1.0, "{early}");
+    assert_eq!(early["rows_probed"], 14_400);
+    let status = get(server.address, &format!("/api/v1/sessions/{session}")).json();
+    assert_eq!(status["end_reason"], Value::Null, "{status}");
 }
 
 #[test]
