@@ -45,7 +45,7 @@ impl Client {
     fn verify(&mut self, session: &str, probes: u64) -> Value {
         let body = json!({"session_id": session, "probe_count": probes}).to_string();
         let request = format!(
-            "POST /api/v1/verify HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n\
+            "POST /api/v1/verify HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
