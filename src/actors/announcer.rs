@@ -172,7 +172,13 @@ fn keep(facts: &mut Vec<Arc<PublishedFrame>>, fact: Arc<PublishedFrame>) {
 
 /// Whether it is of less use to a late listener the older it gets.
 fn is_passing(body: &FrameBody) -> bool {
-    matches!(body, FrameBody::Prepared(_) | FrameBody::MethodChanged(_) | FrameBody::Error(_))
+    matches!(
+        body,
+        FrameBody::Prepared(_)
+            | FrameBody::MethodChanged(_)
+            | FrameBody::Correction(_)
+            | FrameBody::Error(_)
+    )
 }
 
 /// Whether a late listener must learn of it.
@@ -181,6 +187,7 @@ fn is_lasting(body: &FrameBody) -> bool {
         FrameBody::SessionOpened(_)
         | FrameBody::Prepared(_)
         | FrameBody::MethodChanged(_)
+        | FrameBody::Correction(_)
         | FrameBody::Solution(_)
         | FrameBody::Error(_)
         | FrameBody::End(_) => true,

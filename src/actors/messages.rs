@@ -10,6 +10,8 @@ use crate::actors::frame_channel::{FrameBatch, FrameSender};
 use crate::actors::solve::{QuantumReport, Solve};
 use crate::ids::{ProbeId, SessionId, SubscriptionId, SystemVersion, UpdateSource, WorkerId};
 use crate::policy::admission::Overload;
+use crate::policy::correcting::Drift;
+use crate::policy::residuals::{Observation, ResidualHistory};
 use crate::policy::scheduling::{Lane, Waiting};
 use crate::policy::verification::{Claim, Verdict};
 use crate::protocol::entries::EntriesOptions;
@@ -18,6 +20,7 @@ use crate::protocol::status::{NodeStatus, SessionStatus};
 use crate::protocol::stream_options::StreamOptions;
 use crate::runtime::clock::Moment;
 use crate::runtime::event::ListenerLeft;
+use crate::solver::correction::Correction;
 use crate::solver::engine::Engine;
 use crate::solver::live::{CostDelta, DeltaFault, SetUp, SetUpJob, StatedBound};
 use crate::solver::proof::entry::EntryAnswer;
@@ -81,6 +84,7 @@ pub struct SessionHandle {
     pub costs: Recipient<ApplyCosts>,
     pub entries: Recipient<AskEntries>,
     pub probes: Recipient<ProbeRows>,
+    pub forget_residuals: Recipient<ForgetResiduals>,
     /// n.
     pub unknowns: usize,
     pub stop: Recipient<StopSession>,
@@ -229,6 +233,8 @@ pub struct ProbedState {
     pub iteration: u64,
     pub claim: Claim,
     pub verdict: Verdict,
+    /// Rows are not as they should be, and the session is going to mend that.
+    pub is_being_corrected: bool,
     pub took: Duration,
 }
 
@@ -315,6 +321,38 @@ pub struct SessionGrew {
     pub memory_bytes: u64,
 }
 
+// ---- drift ------------------------------------------------------------------------------------
+
+/// Session → DriftDetector: the states that it has announced, and how far the residual kept was off.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Observe {
+    pub session: SessionId,
+    pub states: Vec<Observation>,
+    /// Whether a norm that grows means drift.
+    pub judged_by_trend: bool,
+    /// In parts of what it should be.
+    pub gap: f64,
+    /// Whether what came before says nothing of the method in force.
+    pub is_new_run: bool,
+    pub reply_to: Recipient<DriftFound>,
+}
+
+/// DriftDetector → Session: it drifts.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct DriftFound(pub Drift);
+
+/// Node → DriftDetector: how the norm of a session has gone; empty for one that is not known.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "ResidualHistory")]
+pub struct GetResiduals(pub SessionId);
+
+/// SessionDirectory → DriftDetector: a session is no more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct ForgetResiduals(pub SessionId);
+
 // ---- solving ----------------------------------------------------------------------------------
 
 /// Session → WorkQueue → SolverWorker: work on this solve for about `budget`, or one step if that is
@@ -330,6 +368,8 @@ pub struct RunQuantum {
     pub questions: Vec<Question>,
     /// A set-up that has come home, to be taken over after the changes.
     pub set_up: Option<FinishedSetUp>,
+    /// To be made after that.
+    pub correction: Option<Correction>,
     pub lane: Lane,
     pub budget: Duration,
     /// Edits that wait for the session meanwhile.

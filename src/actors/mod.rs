@@ -2,6 +2,7 @@
 //! They import messages, never each other; `node` alone knows who is connected to whom.
 
 mod announcer;
+mod drift_detector;
 pub mod frame_channel;
 pub mod messages;
 pub mod node;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, MailboxError};
 use futures_util::future::join_all;
 
+use crate::actors::drift_detector::DriftDetector;
 use crate::actors::frame_channel::{FrameReceiver, frame_channel};
 use crate::actors::messages::{
     ApplyCosts, AskEntries, Challenge, CostVerdict, CostsUnavailable, DeleteSession, Drain,
-    EntriesQuestion, EntriesState, FindSession, GetNodeStatus, GetSessionStatus, ListSessions,
-    OpenRefused, OpenSession, QuestionUnavailable, ReadSolution, SessionHandle, SessionSeed,
-    SolutionState, SolutionUnavailable, SourcedDelta, Subscribe, SubscriptionSeed, Verification,
-    Verify,
+    EntriesQuestion, EntriesState, FindSession, GetNodeStatus, GetResiduals, GetSessionStatus,
+    ListSessions, OpenRefused, OpenSession, QuestionUnavailable, ReadSolution, SessionHandle,
+    SessionSeed, SolutionState, SolutionUnavailable, SourcedDelta, Subscribe, SubscriptionSeed,
+    Verification, Verify,
 };
 use crate::actors::recorder::{Totals, recorder};
 use crate::actors::session::{Session, SessionLinks};
@@ -22,6 +23,7 @@ use crate::actors::subscription::Subscription;
 use crate::actors::verifier::Verifier;
 use crate::actors::work_queue::WorkQueue;
 use crate::ids::{NodeId, SessionId, WorkerId};
+use crate::policy::residuals::ResidualHistory;
 use crate::policy::scheduling::{Lane, Waiting};
 use crate::protocol::frame::Warning;
 use crate::protocol::status::{NodeStatus, SessionStatus};
@@ -92,6 +94,7 @@ impl From<MailboxError> for NodeError {
 pub struct Node {
     directory: Addr<SessionDirectory>,
     verifier: Addr<Verifier>,
+    detector: Addr<DriftDetector>,
     totals: Option<Arc<Totals>>,
 }
 
@@ -117,14 +120,15 @@ impl Node {
         }
         let verifier = Verifier::new(&environment);
         let verifier = Verifier::start_in_arbiter(&thread, |_| verifier);
-        let (config, checks) = (config.clone(), verifier.clone());
+        let detector = DriftDetector::start_in_arbiter(&thread, |_| DriftDetector::default());
+        let (config, checks, drifts) = (config.clone(), verifier.clone(), detector.clone());
         let directory = SessionDirectory::create(|ctx| {
             let directory = actix::AsyncContext::address(ctx);
-            let around = Around { threads, queue, directory, verifier: checks };
+            let around = Around { threads, queue, directory, verifier: checks, detector: drifts };
             let start_session = session_factory(config.clone(), environment.clone(), around);
             SessionDirectory::new(environment, &config, Box::new(start_session))
         });
-        Self { directory, verifier, totals: None }
+        Self { directory, verifier, detector, totals: None }
     }
 
     /// Starts a node on the real clock, with chance from the operating system and a recorder that
@@ -139,6 +143,7 @@ impl Node {
             recorder: Recorder::new(node, clock.clone(), sink),
             clock,
             work_cost: WorkCost::Measured,
+            faults: None,
         };
         let started = Self::start(config, environment, Placement::Threads);
         Self { totals: Some(totals), ..started }
@@ -179,7 +184,18 @@ impl Node {
     /// # Errors
     /// [`NodeError::UnknownSession`].
     pub async fn status(&self, session: SessionId) -> Result<SessionStatus, NodeError> {
-        Ok(self.find(session).await?.status.send(GetSessionStatus).await?)
+        let status = self.find(session).await?.status.send(GetSessionStatus).await?;
+        let residual_trend = self.detector.send(GetResiduals(session)).await?.trend();
+        Ok(SessionStatus { residual_trend: residual_trend.map(Into::into), ..status })
+    }
+
+    /// The norms of the states that a session has announced last, oldest first, at most 1,000.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownSession`].
+    pub async fn residuals(&self, session: SessionId) -> Result<ResidualHistory, NodeError> {
+        self.find(session).await?;
+        Ok(self.detector.send(GetResiduals(session)).await?)
     }
 
     /// All sessions, oldest first, at most `limit`.
@@ -285,6 +301,7 @@ struct Around {
     queue: Addr<WorkQueue>,
     directory: Addr<SessionDirectory>,
     verifier: Addr<Verifier>,
+    detector: Addr<DriftDetector>,
 }
 
 fn session_factory(
@@ -292,7 +309,7 @@ fn session_factory(
     environment: Environment,
     around: Around,
 ) -> impl Fn(SessionSeed) -> SessionHandle + Send {
-    let Around { threads, queue, directory, verifier } = around;
+    let Around { threads, queue, directory, verifier, detector } = around;
     let opened = std::cell::Cell::new(0usize);
     move |mut seed| {
         let order = seed.engine.system().order();
@@ -306,6 +323,7 @@ fn session_factory(
             ended: directory.clone().recipient(),
             grew: directory.clone().recipient(),
             verify: verifier.clone().recipient(),
+            observe: detector.clone().recipient(),
             start_subscription: Box::new(subscription_factory(
                 &config,
                 &environment,
@@ -325,6 +343,7 @@ fn session_factory(
             costs: address.clone().recipient(),
             entries: address.clone().recipient(),
             probes: address.clone().recipient(),
+            forget_residuals: detector.clone().recipient(),
             unknowns: order,
             stop: address.recipient(),
         }

@@ -22,6 +22,7 @@ pub struct Totals {
     updates: AtomicU64,
     costs_accepted: AtomicU64,
     worker_failures: AtomicU64,
+    corrections: AtomicU64,
     frames_conflated: AtomicU64,
     listeners_stalled: AtomicU64,
     records_dropped: AtomicU64,
@@ -35,6 +36,7 @@ impl Totals {
             updates_total: count(&self.updates),
             costs_accepted_total: count(&self.costs_accepted),
             worker_failures_total: count(&self.worker_failures),
+            corrections_total: count(&self.corrections),
             frames_conflated_total: count(&self.frames_conflated),
             listeners_stalled_total: count(&self.listeners_stalled),
             records_dropped_total: count(&self.records_dropped),
@@ -52,6 +54,7 @@ impl Totals {
             }
             Event::CostsAccepted { updates, .. } => add(&self.costs_accepted, *updates),
             Event::QuantumFailed { .. } => add(&self.worker_failures, 1),
+            Event::Corrected { .. } => add(&self.corrections, 1),
             Event::FramesConflated { count, .. } => add(&self.frames_conflated, *count),
             Event::ListenerLeft { cause: ListenerLeft::Stalled, .. } => {
                 add(&self.listeners_stalled, 1);
@@ -66,6 +69,7 @@ impl Totals {
             | Event::ListenerLeft { .. }
             | Event::Prepared { .. }
             | Event::MethodSwitched { .. }
+            | Event::DriftFound { .. }
             | Event::HeartbeatSent { .. }
             | Event::SessionRemoved { .. }
             | Event::DrainStarted { .. } => {}
@@ -132,6 +136,7 @@ impl StreamHandler<Record> for RecorderActor {
             | Event::DrainStarted { .. } => {
                 tracing::info!(%node, "{event}");
             }
+            Event::DriftFound { .. } | Event::Corrected { .. } => tracing::info!(%node, "{event}"),
             Event::QuantumDone { .. }
             | Event::QuantumStarted { .. }
             | Event::CostsAccepted { .. } => {

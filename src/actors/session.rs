@@ -5,6 +5,7 @@
 
 mod changes;
 mod checks;
+mod corrections;
 mod ending;
 mod facts;
 mod listeners;
@@ -22,10 +23,10 @@ use tokio::sync::oneshot;
 
 use crate::actors::announcer::Announcer;
 use crate::actors::messages::{
-    Publish, QuantumDone, RunQuantum, RunSetUp, SessionEnded, SessionGrew, SessionSeed,
+    Observe, Publish, QuantumDone, RunQuantum, RunSetUp, SessionEnded, SessionGrew, SessionSeed,
     SolutionState, SolutionUnavailable, Subscribe, SubscriptionSeed, Verify,
 };
-use crate::actors::solve::{QuantumReport, Solve, Stage};
+use crate::actors::solve::{QuantumReport, Report, Solve, Stage};
 use crate::ids::{SessionId, SubscriptionId};
 use crate::policy::convergence::Convergence;
 use crate::policy::scheduling::Lane;
@@ -39,6 +40,7 @@ use crate::runtime::event::Event;
 use crate::solver::outcome::Outcome;
 use changes::PendingChanges;
 use checks::Checks;
+use corrections::Corrections;
 use ending::sentence;
 use facts::Facts;
 use questions::PendingQuestions;
@@ -54,6 +56,7 @@ pub struct SessionLinks {
     pub ended: Recipient<SessionEnded>,
     pub grew: Recipient<SessionGrew>,
     pub verify: Recipient<Verify>,
+    pub observe: Recipient<Observe>,
     pub start_subscription: StartSubscription,
 }
 
@@ -97,6 +100,7 @@ pub struct Session {
     changes: PendingChanges,
     questions: PendingQuestions,
     checks: Checks,
+    corrections: Corrections,
     /// What keeps the present system from being solved, as it was told.
     stuck: Option<String>,
 }
@@ -185,6 +189,7 @@ impl Session {
             changes: PendingChanges::default(),
             questions: PendingQuestions::default(),
             checks: Checks::of(&stream),
+            corrections: Corrections::default(),
             stuck: None,
             environment,
         }
@@ -211,6 +216,7 @@ impl Session {
                     false => self.changes.take(),
                 };
                 let questions = self.questions.take(self.changes.batches_sent_out());
+                let correction = self.corrections.take(&solve, self.uptime());
                 let lane = solve.lane().max(solve.lane_of(&questions));
                 self.solve = Whereabouts::Away(match (lane, solve.stage()) {
                     (Lane::Heavy, Stage::Preparing) => Outing::SetUp,
@@ -223,6 +229,7 @@ impl Session {
                     changes,
                     questions,
                     set_up: self.set_up.take_back(),
+                    correction,
                     lane,
                     budget: self.quantum,
                     waiting_edits: self.changes.waiting_edits(),
@@ -243,7 +250,8 @@ impl Session {
             Whereabouts::Away(_) | Whereabouts::Gone => false,
         };
         let is_asked = !self.changes.is_empty() || !self.questions.is_empty();
-        if wants_work || is_asked || self.set_up.is_back() {
+        let is_due = self.set_up.is_back() || self.corrections.is_due();
+        if wants_work || is_asked || is_due {
             self.request_quantum(ctx);
         }
     }
@@ -271,13 +279,22 @@ impl Session {
         self.announcer.set_system_version(solve.system_version());
         self.progress.iteration = solve.iteration();
         self.progress.flops = solve.flops();
+        let judged_by_trend = solve.is_judged_by_trend();
         self.solve = Whereabouts::Home(solve);
+        self.observe(&report, judged_by_trend, ctx);
         self.settle_questions(&mut report);
         let took = report.took;
         let mut bodies: Vec<FrameBody> = self.settle_changes(&mut report).into_iter().collect();
         for report in report.reports {
             let signal = self.signal_of(&report);
+            let correction = match &report {
+                Report::Switched { switch, iteration, .. } => {
+                    self.body_of_switch(switch, *iteration)
+                }
+                _ => None,
+            };
             bodies.extend(self.body_of(report));
+            bodies.extend(correction);
             bodies.extend(signal);
         }
         self.announcer.announce(bodies);
@@ -409,6 +426,12 @@ mod tests {
         }
     }
 
+    impl Handler<Observe> for Surroundings {
+        type Result = ();
+
+        fn handle(&mut self, _: Observe, _: &mut Self::Context) {}
+    }
+
     impl Handler<SessionGrew> for Surroundings {
         type Result = ();
 
@@ -425,6 +448,7 @@ mod tests {
             recorder: Recorder::new(node, clock.clone(), Arc::new(Unread)),
             clock,
             work_cost: WorkCost::Measured,
+            faults: None,
         };
         let system = gallery::poisson_2d(4, 1).unwrap();
         let analysis = crate::solver::analysis::Analysis::of(&system);
@@ -444,7 +468,8 @@ mod tests {
             set_ups: around.clone().recipient(),
             ended: around.clone().recipient(),
             grew: around.clone().recipient(),
-            verify: around.recipient(),
+            verify: around.clone().recipient(),
+            observe: around.recipient(),
             start_subscription: Box::new(|_| unreachable!("nobody listens")),
         };
         let session = Session::new(seed, environment, &NodeConfig::for_cores(1), links).start();

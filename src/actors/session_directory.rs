@@ -10,8 +10,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::actors::messages::{
-    DeleteSession, Drain, FindSession, GetNodeStatus, ListSessions, OpenRefused, OpenSession,
-    SessionEnded, SessionGrew, SessionHandle, SessionSeed, StopSession,
+    DeleteSession, Drain, FindSession, ForgetResiduals, GetNodeStatus, ListSessions, OpenRefused,
+    OpenSession, SessionEnded, SessionGrew, SessionHandle, SessionSeed, StopSession,
 };
 use crate::ids::SessionId;
 use crate::policy::admission::{self, Admission, Capacity, Growth, Load};
@@ -177,6 +177,7 @@ impl SessionDirectory {
     /// Drops our handle; the actor stops when its last handle is gone.
     fn forget(&mut self, session: SessionId) -> bool {
         let Some(entry) = self.sessions.remove(&session) else { return false };
+        entry.handle.forget_residuals.do_send(ForgetResiduals(session));
         self.memory_bytes -= entry.memory_bytes;
         self.running -= usize::from(entry.ended.is_none());
         true

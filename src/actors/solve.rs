@@ -3,6 +3,7 @@
 //! quantum ends; what is said of it is `announcing`'s.
 
 mod announcing;
+mod correcting;
 pub mod live;
 mod questions;
 mod report;
@@ -10,13 +11,14 @@ mod report;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::actors::messages::{CostVerdict, FinishedSetUp, Question, Sample, SourcedDelta};
+use crate::actors::messages::{CostVerdict, FinishedSetUp, Question, SourcedDelta};
 use crate::actors::solve::live::{Accepted, LiveSolve, Next, Worked};
 use crate::ids::SystemVersion;
 use crate::policy::announcing::{SinceAnnounced, UpdateEvery};
 use crate::policy::scheduling::{self, Lane, QuantumBudget};
 use crate::runtime::stopwatch::Stopwatch;
 use crate::solver::change_tracker::{ChangeTracker, XPartialMax};
+use crate::solver::correction::Correction;
 use crate::solver::engine::{Engine, Selection};
 use crate::solver::live::{SetUpJob, StatedBound};
 use crate::solver::outcome::{Outcome, Step, Work};
@@ -62,6 +64,16 @@ pub enum Stage {
     /// A set-up, whose length only the system bounds.
     Preparing,
     Iterating,
+}
+
+/// What a quantum is to do before it goes on.
+#[derive(Default)]
+pub struct Errand {
+    pub changes: Vec<SourcedDelta>,
+    pub questions: Vec<Question>,
+    /// A set-up that has come home.
+    pub set_up: Option<FinishedSetUp>,
+    pub correction: Option<Correction>,
 }
 
 /// What one step came to.
@@ -275,20 +287,19 @@ impl Solve {
         }
     }
 
-    /// Works `changes` into the system, takes over what was set up for it and answers `questions`, then
-    /// steps until the `budget` is spent, the engine has nothing more to do, the next step belongs into
+    /// Works changes into the system, takes over what was set up for it, corrects what has gone astray and
+    /// answers questions, then steps until the `budget` is spent, the engine has nothing more to do, the next step belongs into
     /// another lane, there is enough to announce, a set-up is to be sent out, or nobody wants it any more.
     /// Does at least one step, if there is one and it is no long one that the changes have brought into
     /// the short lane.
     pub fn run(
         &mut self,
-        changes: Vec<SourcedDelta>,
-        questions: Vec<Question>,
-        set_up: Option<FinishedSetUp>,
+        errand: Errand,
         budget: &QuantumBudget,
         stopwatch: &mut Stopwatch,
         unwanted: &AtomicBool,
     ) -> QuantumReport {
+        let Errand { changes, questions, set_up, correction } = errand;
         if self.is_retired {
             let answers = self.answer_all(questions, stopwatch, unwanted);
             return QuantumReport { answers, took: stopwatch.elapsed(), ..Default::default() };
@@ -302,11 +313,18 @@ impl Solve {
         if let Some(set_up) = set_up {
             self.take_over(set_up, stopwatch, &mut reports);
         }
+        let corrected = correction.and_then(|it| self.correct(it, stopwatch, &mut reports));
         let answers = self.answer_all(questions, stopwatch, unwanted);
+        if let Some(reason) = corrected {
+            let outcome = Some(Outcome::Stopped(reason));
+            let took = stopwatch.elapsed();
+            return QuantumReport { verdicts, accepted, answers, reports, outcome, gap: 0.0, took };
+        }
         if (lane, self.lane()) == (Lane::Short, Lane::Heavy) {
             // The changes ask for a long step, with which this worker must not be kept.
             let took = stopwatch.elapsed();
-            return QuantumReport { verdicts, accepted, answers, reports, outcome: None, took };
+            let (outcome, gap) = (None, self.take_gap());
+            return QuantumReport { verdicts, accepted, answers, reports, outcome, gap, took };
         }
         let outcome = loop {
             let mut stepped = self.step(stopwatch, &mut reports);
@@ -327,8 +345,8 @@ impl Solve {
                 break None;
             }
         };
-        let took = stopwatch.elapsed();
-        QuantumReport { verdicts, accepted, answers, reports, outcome, took }
+        let (gap, took) = (self.take_gap(), stopwatch.elapsed());
+        QuantumReport { verdicts, accepted, answers, reports, outcome, gap, took }
     }
 
     fn accept(
@@ -417,12 +435,9 @@ impl Solve {
                 None
             }
             Step::Finished(outcome) => {
-                let is_converged = matches!(outcome, Outcome::Converged { .. });
-                if self.is_checked && is_converged {
-                    reports.push(Report::Checked(self.probe(&Sample::All, stopwatch)));
-                }
+                let outcome = self.checked_outcome(outcome, stopwatch, reports);
                 self.announce_final(stopwatch, reports);
-                if self.is_live && is_converged {
+                if self.is_live && matches!(outcome, Outcome::Converged { .. }) {
                     self.become_live();
                 }
                 Some(outcome)
@@ -523,7 +538,8 @@ mod tests {
             let mut stopwatch = Stopwatch::start(&clock, charged);
             let (queue, edits) = (Waiting::default(), Waiting::default());
             let budget = QuantumBudget { fair: Duration::from_millis(1), queue, edits };
-            solve.run(changes, vec![], None, &budget, &mut stopwatch, &unwanted)
+            let errand = Errand { changes, ..Errand::default() };
+            solve.run(errand, &budget, &mut stopwatch, &unwanted)
         };
         run(&mut solve, vec![]);
         while solve.wants_work() {
@@ -557,7 +573,8 @@ mod tests {
         let budget = QuantumBudget { fair: Duration::from_nanos(1), queue, edits };
         let run = |solve: &mut Solve, changes| {
             let mut stopwatch = Stopwatch::start(&clock, charged);
-            solve.run(changes, vec![], None, &budget, &mut stopwatch, &unwanted)
+            let errand = Errand { changes, ..Errand::default() };
+            solve.run(errand, &budget, &mut stopwatch, &unwanted)
         };
         while solve.wants_work() {
             run(&mut solve, vec![]);

@@ -11,7 +11,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use crate::actors::messages::{
     FinishedSetUp, QuantumDone, RunQuantum, RunSetUp, SetUpDone, WorkerFailure, WorkerReady,
 };
-use crate::actors::solve::{QuantumReport, Solve};
+use crate::actors::solve::{Errand, QuantumReport, Solve};
 use crate::ids::{SessionId, WorkerId};
 use crate::policy::scheduling::{Lane, QuantumBudget, Waiting};
 use crate::runtime::environment::Environment;
@@ -136,6 +136,7 @@ impl Handler<RunQuantum> for SolverWorker {
             changes,
             questions,
             set_up,
+            correction,
             budget,
             waiting_edits,
             asked_at,
@@ -150,9 +151,13 @@ impl Handler<RunQuantum> for SolverWorker {
         let queue = self.queue_length.clone();
         let budget = QuantumBudget { fair: budget, queue, edits: waiting_edits };
         let mut stopwatch = self.environment.stopwatch();
+        for fault in self.environment.memory_faults(session) {
+            solve.suffer(fault);
+        }
+        let errand = Errand { changes, questions, set_up, correction };
         let ran = catch_unwind(AssertUnwindSafe(|| match unwanted.load(Ordering::Relaxed) {
             true => QuantumReport::default(),
-            false => solve.run(changes, questions, set_up, &budget, &mut stopwatch, &unwanted),
+            false => solve.run(errand, &budget, &mut stopwatch, &unwanted),
         }));
         let returned = match ran {
             Ok(report) => Ok((solve, report)),
@@ -248,6 +253,7 @@ mod tests {
                 recorder: Recorder::new(node, clock.clone(), Arc::new(Silent)),
                 clock,
                 work_cost: WorkCost::Measured,
+                faults: None,
             };
             let queue = Forgetful(sent).start().recipient();
             SolverWorker::new(WorkerId(0), (Lane::Short, Waiting::default()), environment, queue)

@@ -73,7 +73,8 @@ impl Handler<Verify> for Verifier {
 impl From<Verification> for VerificationResult {
     fn from(verification: Verification) -> Self {
         let Verification { probe_id, state, looked_at_all, escalated } = verification;
-        let ProbedState { system_version, iteration, claim, verdict, took } = state;
+        let ProbedState { system_version, iteration, claim, verdict, is_being_corrected, took } =
+            state;
         Self {
             probe_id,
             checked_version: system_version,
@@ -82,6 +83,7 @@ impl From<Verification> for VerificationResult {
             verdict,
             exhaustive: looked_at_all,
             escalated,
+            correction_applied: is_being_corrected,
             verification_time_ms: took.as_secs_f64() * 1e3,
         }
     }

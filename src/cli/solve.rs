@@ -130,6 +130,8 @@ fn names<const N: usize>(all: [&'static str; N]) -> PossibleValuesParser {
 impl OptionArguments {
     fn solve_options(&self) -> SolveOptions {
         SolveOptions {
+            // Who names a method here wants to see what becomes of it.
+            auto_correction: false,
             method: self.method,
             preconditioner: self.preconditioner,
             tolerance: self.tolerance,

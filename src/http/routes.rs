@@ -31,6 +31,7 @@ pub fn register(config: &mut ServiceConfig) {
     );
     resource("/api/v1/sessions/{id}/stream", "GET", vec![web::get().to(sessions::listen)]);
     resource("/api/v1/sessions/{id}/solution", "GET", vec![web::get().to(solution::solution)]);
+    resource("/api/v1/sessions/{id}/residuals", "GET", vec![web::get().to(sessions::residuals)]);
     resource("/api/v1/sessions/{id}/costs", "POST", vec![web::post().to(costs::of_session)]);
     resource("/api/v1/swarm/costs", "POST", vec![web::post().to(costs::of_any_session)]);
     resource("/api/v1/status", "GET", vec![web::get().to(sessions::node_status)]);

@@ -16,7 +16,7 @@ use crate::protocol::json::{Fault, Faults};
 use crate::protocol::options::RequestOptions;
 use crate::protocol::problem::{Problem, ProblemKind};
 use crate::protocol::sse;
-use crate::protocol::status::SessionState;
+use crate::protocol::status::{ResidualCourse, SessionState};
 
 /// Most sessions that one answer lists.
 const LISTED_MAX: usize = 1_000;
@@ -71,6 +71,19 @@ pub async fn status(
     negotiate(&request, &["application/json"])?;
     let status = shared.node.status(session_of(&path)?).await?;
     Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(status))
+}
+
+/// `GET /api/v1/sessions/{id}/residuals`: how the residual norm has gone, over the last 1,000 states that
+/// were announced.
+pub async fn residuals(
+    request: HttpRequest,
+    path: Path<String>,
+    shared: Data<Shared>,
+) -> Result<HttpResponse, HttpProblem> {
+    negotiate(&request, &["application/json"])?;
+    let history = shared.node.residuals(session_of(&path)?).await?;
+    let body = ResidualCourse::from(&history);
+    Ok(HttpResponse::Ok().insert_header(("cache-control", "no-store")).json(body))
 }
 
 /// `DELETE /api/v1/sessions/{id}`: ends it and forgets it; those who listen get their end frame.

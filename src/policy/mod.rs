@@ -3,9 +3,11 @@
 pub mod admission;
 pub mod announcing;
 pub mod convergence;
+pub mod correcting;
 pub mod holding;
 pub mod idempotence;
 pub mod planning;
 pub mod remedy;
+pub mod residuals;
 pub mod scheduling;
 pub mod verification;

@@ -22,6 +22,9 @@ pub fn way_out(reason: &StopReason) -> Option<&'static str> {
         StopReason::Unsuited { .. } => Some(
             "use preconditioner `ilu`, or method `hybrid` without a preconditioner, or `direct`",
         ),
+        StopReason::Corrupted { .. } => Some(
+            "open the session again with the system as it should be, and check this machine's memory",
+        ),
         StopReason::OutOfMemoryBudget { .. } => {
             Some("use an iterative method such as `bicgstab` or `gmres`, or raise the memory limit")
         }

@@ -7,7 +7,7 @@
 mod schedule;
 
 use crate::solver::probe::Probed;
-pub use schedule::{Allowance, INTERVAL, Schedule};
+pub use schedule::{Allowance, INTERVAL, Schedule, is_worth_all};
 
 /// Rows of one probe, at most.
 pub const PROBE_ROWS: usize = 100;

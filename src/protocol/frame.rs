@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use crate::ids::{FrameSequence, SessionId, SystemVersion};
+use crate::policy::correcting::Cause;
 use crate::protocol::problem::ProblemKind;
 use crate::protocol::timestamp::Timestamp;
 use crate::protocol::verification::VerificationResult;
 use crate::solver::analysis::Analysis;
+use crate::solver::correction::Correction;
 use crate::solver::live::{EngineName, StatedBound};
 use crate::solver::options::{MethodName, PreconditionerName};
 
@@ -33,6 +35,8 @@ pub enum FrameBody {
     /// Changes of costs that count from this `system_version` on.
     CostsAccepted(CostsAccepted),
     MethodChanged(MethodChanged),
+    /// A session that had gone astray was brought back.
+    Correction(Box<CorrectionMade>),
     ConvergenceSignal(ConvergenceSignal),
     /// Rows of a state were looked at afresh.
     VerificationResult(Box<VerificationResult>),
@@ -65,6 +69,7 @@ impl FrameBody {
             Self::IterationUpdate(_) => "iteration_update",
             Self::CostsAccepted(_) => "costs_accepted",
             Self::MethodChanged(_) => "method_changed",
+            Self::Correction(_) => "correction",
             Self::ConvergenceSignal(_) => "convergence_signal",
             Self::VerificationResult(_) => "verification_result",
             Self::Solution(_) => "solution",
@@ -239,6 +244,27 @@ pub struct MethodChanged {
     pub residual_norm: Option<f64>,
 }
 
+/// What was done about a session that had gone astray, why, and what it came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CorrectionMade {
+    pub iteration: u64,
+    pub cause: Cause,
+    /// How far it was off, in parts of what it should have been; of altered rows, their part of those looked at.
+    /// Absent where that is no number.
+    pub severity: Option<f64>,
+    pub action: Correction,
+    /// In force from now on.
+    pub method: MethodName,
+    pub preconditioner: PreconditionerName,
+    /// The weight of a relaxation's steps.
+    pub damping: Option<f64>,
+    /// `‖b − A x‖₂` as it was believed to be before, and as it was measured after.
+    pub believed_norm: Option<f64>,
+    pub residual_norm: Option<f64>,
+    /// Rows of `A` that were mended.
+    pub repaired_rows: u64,
+}
+
 /// Plan 3.3, without a swarm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConvergenceSignal {
@@ -310,6 +336,8 @@ pub enum EndReason {
     PrecisionLimit,
     UnsuitedPreconditioner,
     MemoryBudget,
+    /// Numbers in memory are not those that were accepted.
+    Corrupted,
     /// The session reached its longest duration.
     Expired,
     /// A client asked with DELETE.
@@ -337,6 +365,7 @@ impl EndReason {
             Self::PrecisionLimit => "precision_limit",
             Self::UnsuitedPreconditioner => "unsuited_preconditioner",
             Self::MemoryBudget => "memory_budget",
+            Self::Corrupted => "corrupted",
             Self::Expired => "expired",
             Self::Deleted => "deleted",
             Self::ListenerGone => "listener_gone",

@@ -64,6 +64,7 @@ impl FrameText {
             | FrameBody::IterationUpdate(_)
             | FrameBody::CostsAccepted(_)
             | FrameBody::MethodChanged(_)
+            | FrameBody::Correction(_)
             | FrameBody::ConvergenceSignal(_)
             | FrameBody::VerificationResult(_)
             | FrameBody::Heartbeat(_)

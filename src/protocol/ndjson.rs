@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use crate::protocol::frame::{
-    ConvergenceSignal, CostsAccepted, End, EngineUpdate, Frame, FrameBody, Heartbeat,
-    IterationUpdate, LastCheck, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
-    SettledVersion, Solution, StreamError, Warning, XPartial,
+    ConvergenceSignal, CorrectionMade, CostsAccepted, End, EngineUpdate, Frame, FrameBody,
+    Heartbeat, IterationUpdate, LastCheck, LiveUpdate, MethodChanged, Performance, Prepared,
+    SessionOpened, SettledVersion, Solution, StreamError, Warning, XPartial,
 };
 use crate::protocol::json::{JsonObject, write_f64, write_string, write_u64};
 use crate::protocol::verification::write_result;
@@ -29,6 +29,7 @@ pub fn write_frame(out: &mut Vec<u8>, frame: &Frame) {
         FrameBody::IterationUpdate(update) => write_update(&mut object, update),
         FrameBody::CostsAccepted(accepted) => write_accepted(&mut object, accepted),
         FrameBody::MethodChanged(change) => write_method_changed(&mut object, change),
+        FrameBody::Correction(made) => write_correction(&mut object, made),
         FrameBody::ConvergenceSignal(signal) => write_signal(&mut object, signal),
         FrameBody::VerificationResult(result) => write_result(&mut object, result),
         FrameBody::Solution(solution) | FrameBody::Snapshot(solution) => {
@@ -238,6 +239,33 @@ fn write_method_changed(object: &mut JsonObject<'_>, change: &MethodChanged) {
         .text("preconditioner", preconditioner.as_str())
         .text("reason", reason)
         .optional_number("residual_norm", *residual_norm);
+}
+
+fn write_correction(object: &mut JsonObject<'_>, made: &CorrectionMade) {
+    let CorrectionMade {
+        iteration,
+        cause,
+        severity,
+        action,
+        method,
+        preconditioner,
+        damping,
+        believed_norm,
+        residual_norm,
+        repaired_rows,
+    } = made;
+    object.integer("iteration", *iteration).object("cause", |object| {
+        object.text("kind", cause.as_str()).optional_number("severity", *severity);
+    });
+    object.text("action", action.as_str()).object("effect", |object| {
+        object
+            .text("method", method.as_str())
+            .text("preconditioner", preconditioner.as_str())
+            .optional_number("damping", *damping)
+            .optional_number("believed_residual_norm", *believed_norm)
+            .optional_number("residual_norm", *residual_norm)
+            .integer("repaired_rows", *repaired_rows);
+    });
 }
 
 fn write_signal(object: &mut JsonObject<'_>, signal: &ConvergenceSignal) {

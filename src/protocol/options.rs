@@ -15,7 +15,7 @@ use crate::solver::change_tracker::XPartialMax;
 use crate::solver::options::{OptionFault, SolveOptions, UnknownName};
 
 /// Every option there is.
-const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 18] = [
     "method",
     "tolerance",
     "max_iterations",
@@ -23,6 +23,7 @@ const OPTIONS: [&str; 17] = [
     "damping",
     "sweep",
     "restart",
+    "auto_correction",
     "memory_bytes_max",
     "time_budget_ms",
     "x_partial_max",
@@ -36,11 +37,22 @@ const OPTIONS: [&str; 17] = [
 ];
 
 /// What a request says about solving and announcing.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RequestOptions {
     pub solve: SolveOptions,
     pub stream: StreamOptions,
     pub warnings: Vec<Warning>,
+}
+
+impl Default for RequestOptions {
+    /// Who asks a server wants an answer: it mends its methods unless it is told not to.
+    fn default() -> Self {
+        Self {
+            solve: SolveOptions { auto_correction: true, ..SolveOptions::default() },
+            stream: StreamOptions::default(),
+            warnings: vec![],
+        }
+    }
 }
 
 impl RequestOptions {
@@ -75,6 +87,7 @@ impl RequestOptions {
             "flush_interval_ms" => {
                 stream.flush_interval = milliseconds(reader, FLUSH_INTERVAL_MAX)?
             }
+            "auto_correction" => set(&mut solve.auto_correction, reader.boolean()?),
             "include_solution" => set(&mut stream.include_solution, reader.boolean()?),
             "x_partial_max" => set(&mut stream.x_partial_max, x_partial_max(reader)?),
             "update_every" => set(&mut stream.update_every, update_every(reader)?),

@@ -155,6 +155,8 @@ pub struct VerificationResult {
     pub exhaustive: bool,
     /// Rows that were drawn or named asked for a look at all of them.
     pub escalated: bool,
+    /// The session is going to mend what is at fault.
+    pub correction_applied: bool,
     pub verification_time_ms: f64,
 }
 
@@ -193,6 +195,7 @@ pub fn write_result(object: &mut JsonObject<'_>, result: &VerificationResult) {
         verdict,
         exhaustive,
         escalated,
+        correction_applied,
         verification_time_ms,
     } = result;
     object
@@ -219,7 +222,7 @@ pub fn write_result(object: &mut JsonObject<'_>, result: &VerificationResult) {
                 .optional_integer("rows", verdict.reach.detectable().map(|rows| rows as u64));
         })
         .flag("drift_detected", verdict.faults.untracked > 0)
-        .flag("correction_applied", false)
+        .flag("correction_applied", *correction_applied)
         .number("verification_time_ms", *verification_time_ms);
 }
 

@@ -5,7 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::ids::{SessionId, SubscriptionId, SystemVersion, WorkerId};
+use crate::policy::correcting::DriftKind;
 use crate::protocol::frame::EndReason;
+use crate::solver::correction::Correction;
 use crate::solver::live::EngineName;
 use crate::solver::options::MethodName;
 
@@ -70,6 +72,17 @@ pub enum Event {
         session: SessionId,
         from: MethodName,
         to: MethodName,
+    },
+    /// A session's residual is not what it should be, or rows of its state are not.
+    DriftFound {
+        session: SessionId,
+        kind: DriftKind,
+        /// In parts of what it should be.
+        severity: f64,
+    },
+    Corrected {
+        session: SessionId,
+        correction: Correction,
     },
     CostsAccepted {
         session: SessionId,
@@ -155,6 +168,12 @@ impl fmt::Display for Event {
             }
             Self::MethodSwitched { session, from, to } => {
                 write!(f, "method_switched {session} {from} to {to}")
+            }
+            Self::DriftFound { session, kind, severity } => {
+                write!(f, "drift_found {session} {} of {severity:.3}", kind.as_str())
+            }
+            Self::Corrected { session, correction } => {
+                write!(f, "corrected {session} {}", correction.as_str())
             }
             Self::CostsAccepted { session, system_version, updates } => {
                 write!(f, "costs_accepted {session} {updates} up to version {}", system_version.0)

@@ -3,6 +3,7 @@
 
 mod costs;
 pub mod duration;
+mod memory;
 pub mod scenario;
 pub mod trace;
 pub mod world;

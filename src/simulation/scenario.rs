@@ -11,6 +11,7 @@ use crate::protocol::stream_options::StreamOptions;
 use crate::simulation::duration::ScenarioDuration;
 use crate::solver::change_tracker::XPartialMax;
 use crate::solver::gallery::{self, GalleryError};
+use crate::solver::memory_fault::{FaultPlace, MemoryFault};
 use crate::solver::options::{
     MethodName, OptionFault, PreconditionerName, SolveOptions, UnknownName,
 };
@@ -99,8 +100,50 @@ pub struct SessionPlan {
     pub verification_interval: Option<u64>,
     #[serde(default)]
     pub client: ClientPlan,
+    /// Whether it mends itself; it does unless told not to.
+    pub auto_correction: Option<bool>,
+    /// Weight of the steps of `jacobi` and `gauss_seidel`.
+    pub damping: Option<f64>,
+    /// Numbers in the session's memory that become others.
+    #[serde(default)]
+    pub memory_faults: Vec<FaultPlan>,
     /// Makes the session live: its client sends changes, and leaves when the last one is worked in.
     pub costs: Option<CostsPlan>,
+}
+
+/// A number in a session's memory that becomes another one, with the first quantum that begins after `at`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultPlan {
+    pub at: ScenarioDuration,
+    pub place: FaultPlacePlan,
+    #[serde(default)]
+    pub row: usize,
+    /// Is added to the number.
+    pub by: f64,
+}
+
+/// Which number of the row is altered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultPlacePlan {
+    /// Its entry of `x`.
+    Solution,
+    /// Its first entry of `A`.
+    Matrix,
+    /// Its entry of `b`, as if a change that was accepted had been lost.
+    Cost,
+}
+
+impl From<FaultPlan> for MemoryFault {
+    fn from(plan: FaultPlan) -> Self {
+        let place = match plan.place {
+            FaultPlacePlan::Solution => FaultPlace::Solution,
+            FaultPlacePlan::Matrix => FaultPlace::Matrix,
+            FaultPlacePlan::Cost => FaultPlace::Cost,
+        };
+        Self { place, row: plan.row, by: plan.by }
+    }
 }
 
 /// Updates of costs that a client sends, one at a time.
@@ -167,6 +210,9 @@ pub enum SystemPlan {
         scale: u32,
         links: usize,
     },
+    Cycle {
+        unknowns: usize,
+    },
 }
 
 impl SystemPlan {
@@ -183,6 +229,7 @@ impl SystemPlan {
             }
             Self::ResistorGrid { side } => gallery::resistor_grid(side, seed),
             Self::PageRank { scale, links } => gallery::page_rank(scale, links, seed),
+            Self::Cycle { unknowns } => gallery::cycle(unknowns),
         }
     }
 }
@@ -281,6 +328,8 @@ impl SessionPlan {
             preconditioner,
             tolerance: self.tolerance.unwrap_or(defaults.tolerance),
             iterations_max: self.max_iterations.unwrap_or(defaults.iterations_max),
+            damping: self.damping.unwrap_or(defaults.damping),
+            auto_correction: self.auto_correction.unwrap_or(true),
             ..defaults
         };
         match options.faults().into_iter().next() {

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::actors::frame_channel::FrameReceiver;
 use crate::actors::node::{NewSession, Node, NodeError, Opened, Placement};
 use crate::ids::{NodeId, SessionId, SystemVersion};
-use crate::protocol::frame::{Frame, FrameBody};
+use crate::protocol::frame::{CorrectionMade, Frame, FrameBody};
 use crate::protocol::timestamp::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::runtime::config::NodeConfig;
@@ -20,6 +20,7 @@ use crate::runtime::environment::Environment;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::stopwatch::WorkCost;
 use crate::simulation::costs::CostSender;
+use crate::simulation::memory::PlannedFaults;
 use crate::simulation::scenario::{LinkPlan, Scenario, ScenarioError, SessionPlan};
 use crate::simulation::trace::Trace;
 use crate::solver::analysis::Analysis;
@@ -92,7 +93,8 @@ fn build_engines(scenario: &Scenario, seed: u64) -> Result<Vec<(SessionPlan, Eng
 
 async fn live(scenario: Scenario, plans: Vec<(SessionPlan, Engine)>, seed: u64) -> WorldOutcome {
     let trace = Trace::default();
-    let environment = environment(&scenario, seed, &trace);
+    let faults = Arc::new(PlannedFaults::new(trace.clone()));
+    let environment = environment(&scenario, seed, &trace, Arc::clone(&faults));
     let clock = environment.clock.clone();
     let config = NodeConfig {
         workers: scenario.node.workers,
@@ -114,6 +116,7 @@ async fn live(scenario: Scenario, plans: Vec<(SessionPlan, Engine)>, seed: u64) 
             link: scenario.link,
             clock: clock.clone(),
             trace: trace.clone(),
+            faults: Arc::clone(&faults),
         };
         client.visit(node.clone(), plan, engine)
     });
@@ -132,7 +135,12 @@ async fn live(scenario: Scenario, plans: Vec<(SessionPlan, Engine)>, seed: u64) 
     WorldOutcome { trace: trace.render(), elapsed, clients_done: done.get(), clients }
 }
 
-fn environment(scenario: &Scenario, seed: u64, trace: &Trace) -> Environment {
+fn environment(
+    scenario: &Scenario,
+    seed: u64,
+    trace: &Trace,
+    faults: Arc<PlannedFaults>,
+) -> Environment {
     let node = NodeId::default();
     let clock = Clock::scenario(EPOCH);
     let picoseconds_per_nonzero = scenario.node.picoseconds_per_nonzero;
@@ -142,6 +150,7 @@ fn environment(scenario: &Scenario, seed: u64, trace: &Trace) -> Environment {
         recorder: Recorder::new(node, clock.clone(), Arc::new(trace.clone())),
         clock,
         work_cost: WorkCost::Charged { picoseconds_per_nonzero },
+        faults: Some(faults),
     }
 }
 
@@ -153,6 +162,7 @@ struct Client {
     link: LinkPlan,
     clock: Clock,
     trace: Trace,
+    faults: Arc<PlannedFaults>,
 }
 
 impl Client {
@@ -173,6 +183,7 @@ impl Client {
         match opened {
             Ok(Opened { session, frames }) => {
                 self.trace.name(session, &plan.name);
+                self.faults.plan(session, &plan.memory_faults);
                 let frames = frames.expect("the client asked to listen");
                 match plan.costs {
                     None => self.listen(frames, &plan).await,
@@ -293,6 +304,7 @@ fn describe(frame: &Frame) -> String {
             accepted.updates, frame.system_version.0, accepted.costs, accepted.entries
         ),
         FrameBody::MethodChanged(changed) => format!("{} to {}", changed.from, changed.to),
+        FrameBody::Correction(made) => describe_correction(made),
         FrameBody::ConvergenceSignal(signal) => format!(
             "residual {:.2e} threshold {:.2e} converged {}{}",
             signal.residual_norm,
@@ -320,4 +332,23 @@ fn describe(frame: &Frame) -> String {
         }
     };
     format!("#{sequence} {name}: {rest}")
+}
+
+fn describe_correction(made: &CorrectionMade) -> String {
+    let severity = made.severity.map_or_else(String::new, |severity| format!(" of {severity:.3}"));
+    let norm = match (made.believed_norm, made.residual_norm) {
+        (Some(believed), Some(norm)) => format!("residual {believed:.2e} to {norm:.2e}, "),
+        (None, Some(norm)) => format!("residual {norm:.2e}, "),
+        (_, None) => String::new(),
+    };
+    let weight = made.damping.map_or_else(String::new, |weight| format!(", weight {weight:.3}"));
+    let repaired = match made.repaired_rows {
+        0 => String::new(),
+        rows => format!(", {rows} rows repaired"),
+    };
+    let (action, cause) = (made.action.as_str(), made.cause.as_str());
+    let (method, preconditioner) = (made.method, made.preconditioner);
+    format!(
+        "{action} for {cause}{severity}: {norm}{method} with {preconditioner}{weight}{repaired}"
+    )
 }

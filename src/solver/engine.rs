@@ -8,6 +8,7 @@
 mod announced;
 mod best;
 mod claims;
+mod correcting;
 mod ending;
 mod handover;
 mod opening;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::solver::analysis::Analysis;
+use crate::solver::digest::RowDigests;
 use crate::solver::engine::announced::Announced;
 use crate::solver::engine::best::Best;
 use crate::solver::engine::claims::{FalseClaims, Stall};
@@ -72,6 +74,12 @@ pub struct Engine {
     measured_at: u64,
     measured_norm: f64,
     claims: FalseClaims,
+    /// How far the tracked norm was off at most, since somebody asked.
+    gap: f64,
+    /// The largest tracked norm since it was measured.
+    peak: f64,
+    /// What each row of the system should hold.
+    digests: RowDigests,
     /// Why `direct` failed, where `hybrid` went on without it.
     factorisation_failed: Option<StopReason>,
     /// The caller's guess, where zero took its place.
@@ -118,6 +126,9 @@ impl Engine {
             measured_at: 0,
             measured_norm: f64::INFINITY,
             claims: FalseClaims::default(),
+            gap: 0.0,
+            peak: 0.0,
+            digests: digests_of(&system),
             factorisation_failed: None,
             replaced_guess: None,
             outcome: None,
@@ -162,7 +173,7 @@ impl Engine {
             Advance::Unaffordable(why) => {
                 self.settle();
                 match self.candidates.pop_front() {
-                    Some(next) => self.switch(next, why),
+                    Some(next) => self.switch(next, why, None),
                     None => unreachable!("the last candidate has no limit of operations"),
                 }
             }
@@ -218,7 +229,9 @@ impl Engine {
         let (problem, method, iterate) = self.parts();
         method.settle(&problem, iterate);
         if !iterate.is_true {
+            let tracked = iterate.norm;
             iterate.measure(&problem);
+            self.note_gap(tracked);
         }
         self.measured_at = self.iteration;
         self.measured_norm = self.iterate.norm;
@@ -233,6 +246,7 @@ impl Engine {
 
     fn after_iteration(&mut self, mut work: Work) -> Step {
         self.iteration += 1;
+        self.peak = self.peak.max(self.iterate.norm);
         if self.measurement_is_due() {
             work += self.system.product_work();
             self.replace_residual();
@@ -279,12 +293,19 @@ impl Engine {
     fn replace_residual(&mut self) {
         if !self.iterate.is_true {
             let (problem, method, iterate) = self.parts();
+            let tracked = iterate.norm;
             iterate.measure(&problem);
             method.residual_replaced();
+            self.note_gap(tracked);
         }
         self.measured_at = self.iteration;
         self.measured_norm = self.iterate.norm;
         self.keep_best();
+    }
+
+    /// Whether a row of the caller's system holds what the solve was opened with.
+    fn is_intact(&self, row: usize, rows: Rows<'_>, rhs: f64) -> bool {
+        self.digests.is_intact(row, entries(rows, row), rhs)
     }
 
     /// The problem in the engine's scale, beside the method and the iterate that work on it.
@@ -387,8 +408,20 @@ impl Engine {
         let replaced = self.replaced_guess.as_ref().map_or(0, Vec::len);
         let vectors =
             self.iterate.x.len() + self.iterate.r.len() + kept + announced + scaled + replaced;
-        self.system.memory_bytes() + 8 * vectors as u64 + self.method.memory_bytes()
+        let digests = self.digests.memory_bytes() as u64;
+        self.system.memory_bytes() + digests + 8 * vectors as u64 + self.method.memory_bytes()
     }
+}
+
+fn digests_of(system: &LinearSystem) -> RowDigests {
+    let rows = system.rows();
+    RowDigests::of(system.rhs(), |row| entries(rows, row))
+}
+
+/// Columns and values of a row.
+fn entries(rows: Rows<'_>, row: usize) -> impl Iterator<Item = (u32, f64)> {
+    let (cols, values) = rows.row(row);
+    cols.iter().copied().zip(values.iter().copied())
 }
 
 fn problem<'a>(

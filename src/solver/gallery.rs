@@ -240,6 +240,23 @@ pub fn with_known_solution(system: LinearSystem, seed: u64) -> (LinearSystem, Ve
     (joined(system.into_parts().0, rhs), solution)
 }
 
+/// Unknowns that each equal one entry of `b`, in a cycle: `x[(i + 1) mod n] = b[i]`, `b = e₀`. Solved by
+/// looking at it, and what restarted Krylov methods stand still on: of fewer than n products with `A` no
+/// combination is nearer to `b` than zero is.
+///
+/// # Errors
+/// `unknowns` is 0 or makes more than [`ENTRIES_MAX`] entries.
+///
+/// Source: Nachtigal, Reddy and Trefethen, *How fast are nonsymmetric matrix iterations?*, 1992, §4.
+pub fn cycle(unknowns: usize) -> Result<LinearSystem, GalleryError> {
+    whole_in_range("cycle", "unknowns", unknowns, 1, ENTRIES_MAX)?;
+    let order = unknowns;
+    let rows = (0..order).map(|row| [Some(((row + 1) % order, 1.0))]);
+    let mut rhs = vec![0.0; order];
+    rhs[0] = 1.0;
+    Ok(joined(stencil(order, rows), rhs))
+}
+
 /// Rows given as cells in ascending order; `None` lies beyond the boundary.
 fn stencil<const N: usize>(
     order: usize,

@@ -136,6 +136,9 @@ pub struct SolveOptions {
     pub sweep: Sweep,
     /// Basis length of `gmres` between restarts, 1 to 1,000.
     pub restart: usize,
+    /// Whether a method that was asked for by name may be damped, preconditioned, begun anew, and replaced by
+    /// `hybrid`'s where it stagnates or diverges all the same.
+    pub auto_correction: bool,
     /// A method whose factors, basis and vectors are predicted to need more is refused.
     pub memory_bytes_max: u64,
 }
@@ -150,6 +153,7 @@ impl Default for SolveOptions {
             damping: 1.0,
             sweep: Sweep::Forward,
             restart: 50,
+            auto_correction: false,
             memory_bytes_max: 4 << 30,
         }
     }

@@ -62,6 +62,8 @@ pub struct Progress {
 pub struct MethodSwitch {
     pub from: MethodName,
     pub to: MethodName,
+    /// What the first one ended with; none where it was foreseen to be too dear.
+    pub cause: Option<StopReason>,
     /// For people: what was seen, such as "no progress over 50 iterations".
     pub reason: String,
 }
@@ -108,6 +110,11 @@ pub enum StopReason {
     Unsuited { preconditioner: PreconditionerName, evidence: String },
     #[error("{needed_bytes} bytes would be needed, more than memory_bytes_max = {limit_bytes}")]
     OutOfMemoryBudget { needed_bytes: u64, limit_bytes: u64 },
+    /// Numbers in memory are not those that were accepted, and there is no second copy.
+    #[error(
+        "{rows} rows of the system, row {first_row} the first, do not hold what was accepted: memory was altered"
+    )]
+    Corrupted { rows: usize, first_row: usize },
 }
 
 impl StopReason {
@@ -123,6 +130,7 @@ impl StopReason {
             Self::PrecisionLimit { .. } => "precision_limit",
             Self::Unsuited { .. } => "unsuited_preconditioner",
             Self::OutOfMemoryBudget { .. } => "memory_budget",
+            Self::Corrupted { .. } => "corrupted",
         }
     }
 }

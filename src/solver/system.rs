@@ -1,6 +1,7 @@
 //! The system `A x = b`: assembled from arrays, validated once, well formed ever after.
 
 use crate::solver::assembly::{self, check_values, matrix_faults};
+use crate::solver::memory_fault::FaultPlace;
 use crate::solver::outcome::Work;
 use crate::solver::stencils::Stencils;
 
@@ -135,6 +136,16 @@ impl LinearSystem {
     /// `A`, n by n.
     pub fn matrix(&self) -> &CsrMatrix {
         &self.matrix
+    }
+
+    /// Lets a number in memory become another one. O(1).
+    pub(in crate::solver) fn suffer(&mut self, place: FaultPlace, row: usize, by: f64) {
+        let first = self.matrix.indptr().into_raw_storage()[row] as usize;
+        match (place, self.matrix.data_mut().get_mut(first)) {
+            (FaultPlace::Matrix, Some(value)) => *value += by,
+            (FaultPlace::Cost, _) => self.rhs[row] += by,
+            (FaultPlace::Matrix, None) | (FaultPlace::Solution, _) => {}
+        }
     }
 
     /// `A` taken apart and back: the matrix and `b`.

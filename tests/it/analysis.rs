@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 use weir::solver::analysis::{Analysis, Definiteness, DominanceKind, StructuralRank, Verdict};
-use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs};
 use weir::solver::options::MethodName;
 use weir::solver::system::{LinearSystem, MatrixArrays};
+
+use crate::support::grid;
 
 type Dense = Vec<Vec<f64>>;
 
@@ -312,15 +313,6 @@ proptest! {
             .find(|(row, col, value)| row != col && *value > 0.0)
             .map(|&(row, col, value)| weir::solver::analysis::Entry { row: row as usize, col: col as usize, value }));
     }
-}
-
-fn grid(name: &str) -> LinearSystem {
-    let at = format!("{}/scenarios/systems/{name}", env!("CARGO_MANIFEST_DIR"));
-    let matrix = std::fs::read(format!("{at}.mtx")).unwrap();
-    let rhs = std::fs::read(format!("{at}_b.mtx")).unwrap();
-    let read = read_matrix(&matrix[..], ReadLimits::default()).unwrap();
-    let rhs = read_rhs(&rhs[..], read.rows).unwrap();
-    LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs).unwrap()
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod cli_analyze;
 mod cli_demo;
 mod cli_entries;
 mod cli_solve;
+mod drift;
 mod fuzz;
 mod http;
 mod layers;

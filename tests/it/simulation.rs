@@ -7,6 +7,8 @@ use weir::simulation::world::{self, WorldOutcome};
 
 const LIVE_COSTS: &str = include_str!("../../scenarios/live_costs.yaml");
 const CONSTANT_STORM: &str = include_str!("../../scenarios/storm.yaml");
+const DRIFT: &str = include_str!("../../scenarios/drift.yaml");
+const MEMORY: &str = include_str!("../../scenarios/memory.yaml");
 const CLIENT_LEAVES: &str = include_str!("../../scenarios/client_leaves.yaml");
 
 fn run(text: &str, seed: u64) -> WorldOutcome {
@@ -59,6 +61,96 @@ fn work_takes_simulated_time() {
         line.unwrap().split_whitespace().next().unwrap().parse::<f64>().unwrap()
     };
     assert!(ended(&slow) > 3.0 * ended(&fast), "{} against {}", ended(&slow), ended(&fast));
+}
+
+/// The lines of what a session's listener saw, and of what happened to it, that have this in them.
+fn lines_of<'t>(trace: &'t str, session: &str, what: &str) -> Vec<&'t str> {
+    let names = [format!("/{session} "), format!(" {session} ")];
+    let is_one =
+        |line: &&str| names.iter().any(|name| line.contains(name.as_str())) && line.contains(what);
+    trace.lines().filter(is_one).collect()
+}
+
+/// What a trace says of faults, drifts, corrections and ends, for a person to judge.
+fn story(trace: &str) -> String {
+    let told =
+        ["memory ", "drift_found", "correction:", "method_changed", "session_ended", "error:"];
+    let is_told = |line: &&str| told.iter().any(|word| line.contains(word));
+    trace.lines().filter(is_told).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_residual_that_leaves_its_way_is_brought_back() {
+    let outcome = run(DRIFT, 1);
+    assert_eq!((outcome.clients_done, outcome.clients), (5, 5));
+    assert_eq!(outcome.trace, run(DRIFT, 1).trace);
+    let healed = [
+        ("little", "damp for residual_trend"),
+        ("moderate", "precondition for residual_trend"),
+        ("diverging", "other_method for divergence"),
+        ("altered", "restart for residual_gap"),
+        ("standing", "other_method for stagnation"),
+    ];
+    for (session, expected) in healed {
+        let corrections = lines_of(&outcome.trace, session, "correction:");
+        assert!(corrections.len() == 1 && corrections[0].contains(expected), "{corrections:#?}");
+        let ended = lines_of(&outcome.trace, session, "session_ended");
+        assert!(ended[0].contains("converged"), "{ended:?}");
+    }
+    insta::assert_snapshot!("drift", story(&outcome.trace));
+}
+
+/// What heals a session is what heals it: without it the same session does not come to its end.
+#[test]
+fn without_corrections_the_same_solves_fail_or_take_far_longer() {
+    let uncorrected = DRIFT
+        .replace("    update_every", "    auto_correction: false\n    update_every")
+        .replace("    time_limit: 20 s", "    time_limit: 200 s");
+    let outcome = run(&uncorrected, 1);
+    assert!(!outcome.trace.contains("correction:"), "{}", outcome.trace);
+    for (session, reason) in [
+        ("little", "diverged"),
+        ("moderate", "diverged"),
+        ("diverging", "diverged"),
+        ("standing", "stagnated"),
+    ] {
+        let ended = lines_of(&outcome.trace, session, "session_ended");
+        assert!(ended[0].contains(reason), "{ended:?}");
+    }
+    // The directions of `altered` are conjugate no longer, and it is never told.
+    let iterations = |outcome: &WorldOutcome| -> u64 {
+        let ended = lines_of(&outcome.trace, "altered", "session_ended")[0];
+        let words: Vec<&str> = ended.split_whitespace().collect();
+        let at = words.iter().position(|word| *word == "iteration").unwrap();
+        words[at + 1].parse().unwrap()
+    };
+    let (alone, corrected) = (iterations(&outcome), iterations(&run(DRIFT, 1)));
+    assert!(alone > 3 * corrected, "{alone} iterations against {corrected}");
+}
+
+#[test]
+fn memory_that_is_altered_is_found_and_mended_or_the_session_says_that_it_is_lost() {
+    let outcome = run(MEMORY, 1);
+    assert_eq!(outcome.trace, run(MEMORY, 1).trace);
+    let corrections = lines_of(&outcome.trace, "resting", "correction:");
+    assert!(corrections[0].contains("restart for untracked_rows"), "{corrections:#?}");
+    assert!(corrections[1].contains("repair for altered_rows"), "{corrections:#?}");
+    assert!(corrections[1].contains("1 rows repaired") && corrections.len() == 2);
+    let last = *lines_of(&outcome.trace, "resting", "verification_result").last().unwrap();
+    assert!(last.contains("verified true"), "{last}");
+    for session in ["lost", "solving"] {
+        let ended = lines_of(&outcome.trace, session, "session_ended");
+        assert!(ended[0].contains(" corrupted "), "{ended:?}");
+        let told = lines_of(&outcome.trace, session, "error:");
+        assert!(told[0].contains("row 70 the first"), "{told:?}");
+        let left = lines_of(&outcome.trace, session, "solution: ");
+        // The live one had come to a solution before.
+        assert_eq!(left.len(), usize::from(session == "lost"), "{left:?}");
+    }
+    assert!(lines_of(&outcome.trace, "unmended", "correction:").is_empty());
+    let found = lines_of(&outcome.trace, "unmended", "verified false");
+    assert!(!found.is_empty(), "what is not mended is told all the same");
+    insta::assert_snapshot!("memory", story(&outcome.trace));
 }
 
 const CHECKED: &str = "

@@ -2,6 +2,7 @@
 
 use weir::solver::analysis::Analysis;
 use weir::solver::engine::Engine;
+use weir::solver::matrix_market::{ReadLimits, read_matrix, read_rhs};
 use weir::solver::options::SolveOptions;
 use weir::solver::outcome::{Outcome, Refusal, Step};
 use weir::solver::system::{LinearSystem, MatrixArrays};
@@ -24,6 +25,16 @@ pub fn system_of(dense: &Dense, rhs: Vec<f64>) -> LinearSystem {
     }
     let arrays = MatrixArrays::Coordinates { row_indices, col_indices, values };
     LinearSystem::assemble(n, n, arrays, rhs).expect("the test's system is well formed")
+}
+
+/// A power grid that is shipped with weir, by the name of its file.
+pub fn grid(name: &str) -> LinearSystem {
+    let at = format!("{}/scenarios/systems/{name}", env!("CARGO_MANIFEST_DIR"));
+    let matrix = std::fs::read(format!("{at}.mtx")).unwrap();
+    let rhs = std::fs::read(format!("{at}_b.mtx")).unwrap();
+    let read = read_matrix(&matrix[..], ReadLimits::default()).unwrap();
+    let rhs = read_rhs(&rhs[..], read.rows).unwrap();
+    LinearSystem::assemble(read.rows, read.cols, read.arrays, rhs).unwrap()
 }
 
 /// Solves `A x = b` by Gaussian elimination with partial pivoting, none when a pivot is zero.

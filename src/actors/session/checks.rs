@@ -9,7 +9,7 @@ use rand::Rng;
 use crate::actors::messages::{Challenge, ProbedState, Verification, Verify};
 use crate::actors::session::{Phase, Session};
 use crate::ids::ProbeId;
-use crate::policy::verification::{Allowance, PROBES, Schedule};
+use crate::policy::verification::{Allowance, PROBES, Schedule, is_worth_all};
 use crate::protocol::frame::{FrameBody, LastCheck};
 use crate::protocol::stream_options::StreamOptions;
 use crate::protocol::verification::VerificationResult;
@@ -72,15 +72,28 @@ impl Session {
     /// The session has worked for so long: whether its state is to be checked by now.
     pub(super) fn check_if_due(&mut self, worked: Duration, ctx: &mut Context<Self>) {
         self.checks.allowance.worked(worked);
-        if !self.checks.is_due(self.progress.iteration) {
-            return;
+        if self.checks.is_due(self.progress.iteration) {
+            self.check(Challenge::Random { probes: PROBES }, ctx);
         }
+    }
+
+    /// A live session that rests has its state checked with every heartbeat, in full where that is a small
+    /// part of the time: what happens to memory happens to that of the idle, too.
+    pub(super) fn check_at_rest(&mut self, ctx: &mut Context<Self>) {
+        let is_wanted = self.checks.schedule.is_some() && !self.checks.is_out;
+        if is_wanted && self.is_at_rest() {
+            let asked = match is_worth_all(self.facts.nonzeros, self.heartbeat_interval) {
+                true => Challenge::Exhaustive,
+                false => Challenge::Random { probes: PROBES },
+            };
+            self.check(asked, ctx);
+        }
+    }
+
+    fn check(&mut self, asked: Challenge, ctx: &mut Context<Self>) {
         self.checks.is_out = true;
-        let verify = Verify {
-            probes: ctx.address().recipient(),
-            unknowns: self.facts.unknowns,
-            asked: Challenge::Random { probes: PROBES },
-        };
+        let verify =
+            Verify { probes: ctx.address().recipient(), unknowns: self.facts.unknowns, asked };
         let checked = self.links.verify.send(verify).into_actor(self);
         ctx.spawn(checked.map(|answered, session, _| {
             session.checks.is_out = false;

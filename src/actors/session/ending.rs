@@ -154,10 +154,11 @@ impl Session {
     }
 
     /// The state to leave behind, if the solve is at home. A session that is deleted and a node that
-    /// drains leave none: nobody could read it.
+    /// drains leave none, because nobody could read it; one whose system was altered, because it is the
+    /// solution of nothing that was asked for.
     fn final_state(&mut self, reason: EndReason) -> Option<SolutionState> {
         match reason {
-            EndReason::Draining | EndReason::Deleted => None,
+            EndReason::Draining | EndReason::Deleted | EndReason::Corrupted => None,
             _ => self.present_state(),
         }
     }
@@ -198,6 +199,7 @@ fn end_reason(stop: &StopReason) -> EndReason {
         StopReason::PrecisionLimit { .. } => EndReason::PrecisionLimit,
         StopReason::Unsuited { .. } => EndReason::UnsuitedPreconditioner,
         StopReason::OutOfMemoryBudget { .. } => EndReason::MemoryBudget,
+        StopReason::Corrupted { .. } => EndReason::Corrupted,
     }
 }
 
@@ -219,7 +221,8 @@ pub(super) fn sentence(reason: EndReason) -> String {
         | EndReason::Stagnated
         | EndReason::Singular
         | EndReason::PrecisionLimit
-        | EndReason::UnsuitedPreconditioner => "the solve ended",
+        | EndReason::UnsuitedPreconditioner
+        | EndReason::Corrupted => "the solve ended",
     };
     text.to_owned()
 }

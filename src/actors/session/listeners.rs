@@ -49,6 +49,7 @@ impl Session {
             let iteration = self.progress.iteration;
             self.announcer.announce(vec![FrameBody::Heartbeat(Heartbeat { iteration, uptime_ms })]);
             self.environment.recorder.record(Event::HeartbeatSent { session: self.id });
+            self.check_at_rest(ctx);
             next = self.heartbeat_interval;
         }
         self.beat_timer = Some(ctx.run_later(self.environment.clock.delay(next), Self::beat));

@@ -65,9 +65,13 @@ impl Session {
     /// Answers those whose questions have come home.
     pub(super) fn settle_questions(&mut self, report: &mut QuantumReport) {
         let mut answers = std::mem::take(&mut report.answers).into_iter();
-        for asker in self.questions.out.drain(..) {
+        for asker in std::mem::take(&mut self.questions.out) {
+            let mut answer = answers.next();
+            if let Some(Answer::Probes(state)) = &mut answer {
+                state.is_being_corrected = self.note_faults(state);
+            }
             // A quantum that was not begun any more answers nothing.
-            let _ = asker.send(answers.next().ok_or(CostsUnavailable::Ended.into()));
+            let _ = asker.send(answer.ok_or(CostsUnavailable::Ended.into()));
         }
     }
 

@@ -28,7 +28,7 @@ impl Session {
     }
 
     /// Whether it waits for a change.
-    fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         match &self.solve {
             Whereabouts::Home(solve) => self.is_live && !solve.wants_work(),
             Whereabouts::Away(_) | Whereabouts::Gone => false,
@@ -100,6 +100,7 @@ impl Handler<GetSessionStatus> for Session {
             residual_norm,
             relative_residual: residual_norm.map(|norm| self.facts.relative(norm)),
             convergence_rate: self.progress.rate,
+            residual_trend: None,
             tolerance: self.facts.tolerance,
             flops: self.progress.flops,
             listeners: self.announcer.listeners(),

@@ -102,11 +102,12 @@ mod tests {
 
     use super::*;
     use crate::actors::messages::{
-        ApplyCosts, CostsUnavailable, GetSessionStatus, QuantumDone, QuestionUnavailable,
+        ApplyCosts, CostsUnavailable, GetSessionStatus, Observe, QuantumDone, QuestionUnavailable,
         RunQuantum, SessionEnded, SessionSeed, SourcedDelta, StopSession, Verification, Verify,
         WorkerFailure,
     };
     use crate::actors::session::SessionLinks;
+    use crate::actors::solve::Errand;
     use crate::ids::{NodeId, SessionId};
     use crate::policy::scheduling::{QuantumBudget, Waiting};
     use crate::protocol::frame::EndReason;
@@ -160,14 +161,22 @@ mod tests {
         type Result = ();
 
         fn handle(&mut self, quantum: RunQuantum, _: &mut Self::Context) {
-            let RunQuantum { mut solve, changes, questions, set_up, budget, .. } = quantum;
+            let RunQuantum { mut solve, changes, questions, set_up, correction, budget, .. } =
+                quantum;
+            let errand = Errand { changes, questions, set_up, correction };
             let (queue, edits) = (Waiting::default(), Waiting::default());
             let budget = QuantumBudget { fair: budget, queue, edits };
             let mut stopwatch = self.environment.stopwatch();
             let unwanted = &quantum.unwanted;
-            let report = solve.run(changes, questions, set_up, &budget, &mut stopwatch, unwanted);
+            let report = solve.run(errand, &budget, &mut stopwatch, unwanted);
             quantum.reply_to.do_send(QuantumDone { returned: Ok((solve, report)) });
         }
+    }
+
+    impl Handler<Observe> for Surroundings {
+        type Result = ();
+
+        fn handle(&mut self, _: Observe, _: &mut Self::Context) {}
     }
 
     impl Handler<RunSetUp> for Surroundings {
@@ -234,6 +243,7 @@ mod tests {
             recorder: Recorder::new(node, clock.clone(), Arc::new(Unread)),
             clock,
             work_cost: WorkCost::Measured,
+            faults: None,
         };
         let system = gallery::poisson_2d(30, 1).unwrap();
         let analysis = Analysis::of(&system);
@@ -260,6 +270,7 @@ mod tests {
             ended: around.clone().recipient(),
             grew: around.clone().recipient(),
             verify: around.clone().recipient(),
+            observe: around.clone().recipient(),
             start_subscription: Box::new(|_| unreachable!("nobody listens")),
         };
         let session = Session::new(seed, environment, &NodeConfig::for_cores(1), links).start();

@@ -88,6 +88,9 @@ impl Session {
                 })
             }
             Report::Checked(state) => self.body_of_check(state),
+            Report::Corrected { correction, corrected, iteration } => {
+                self.body_of_correction(correction, corrected, iteration)
+            }
             Report::Stuck(stop) => return self.tell_stuck(&stop),
         })
     }
@@ -122,6 +125,9 @@ impl Session {
             }
             None => state.residual_norm <= self.facts.residual_threshold,
         };
+        if is_settled {
+            self.corrections.settled();
+        }
         let verification = self.checks.last(is_settled);
         let update = self.facts.update(state, observed.rate, self.memory_usage_mb());
         IterationUpdate { verification, ..update }

@@ -11,11 +11,12 @@ use crate::policy::idempotence::{AcceptedUpdates, Acquaintance};
 use crate::policy::planning::{Governor, Plan};
 use crate::policy::scheduling;
 use crate::runtime::stopwatch::Stopwatch;
+use crate::solver::correction::{Corrected, Correction};
 use crate::solver::engine::Engine;
 use crate::solver::live::{
     EngineName, LiveEnd, LiveEngine, LiveRefusal, LiveStop, LiveWork, Offer, SetUpJob, StatedBound,
 };
-use crate::solver::outcome::{Preparation, Work};
+use crate::solver::outcome::{Preparation, StopReason, Work};
 
 /// Entries touched between two looks at the clock, about 0.2 ms of work.
 const SLICE_ENTRIES: u64 = 1 << 17;
@@ -173,6 +174,16 @@ impl LiveSolve {
         accepted.new_entries += new_entries as u64;
         (self.stop, self.failure) = (None, None);
         CostVerdict::Accepted { system_version }
+    }
+
+    /// Brings the engine back to a state that it can go on from; who had given up may try again.
+    ///
+    /// # Errors
+    /// See [`LiveEngine::correct`].
+    pub fn correct(&mut self, correction: Correction) -> Result<Corrected, StopReason> {
+        let corrected = self.engine.correct(correction)?;
+        (self.stop, self.failure) = (None, None);
+        Ok(corrected)
     }
 
     /// What the next piece of work would be; none where there is nothing to do before the next change, or

@@ -77,7 +77,8 @@ impl Solve {
         let nonzeros = probe_work(sample, self.size());
         stopwatch.lap(Work { nonzeros, flops: 2 * nonzeros });
         let took = stopwatch.elapsed().saturating_sub(started);
-        ProbedState { system_version, iteration, claim, verdict, took }
+        let is_being_corrected = false;
+        ProbedState { system_version, iteration, claim, verdict, is_being_corrected, took }
     }
 
     fn answer(

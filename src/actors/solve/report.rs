@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::actors::messages::{Answer, CostVerdict, ProbedState};
 use crate::actors::solve::live::{Accepted, Drain};
 use crate::solver::change_tracker::Changes;
+use crate::solver::correction::{Corrected, Correction};
 use crate::solver::live::{LiveStop, Settlement, StatedBound};
 use crate::solver::options::{MethodName, PreconditionerName};
 use crate::solver::outcome::{MethodSwitch, Outcome};
@@ -33,6 +34,12 @@ pub enum Report {
     },
     /// The state that the solve came to was looked at in full.
     Checked(ProbedState),
+    /// The solve had gone astray, or its memory was altered, and was brought back.
+    Corrected {
+        correction: Correction,
+        corrected: Corrected,
+        iteration: u64,
+    },
     /// Nothing settles the changed system before its next change.
     Stuck(LiveStop),
 }
@@ -74,5 +81,7 @@ pub struct QuantumReport {
     /// How the solve ended. One that stays ends with the first state that meets its tolerance, and
     /// goes on.
     pub outcome: Option<Outcome>,
+    /// How far the residual kept was off at most, in parts of what it should be.
+    pub gap: f64,
     pub took: Duration,
 }

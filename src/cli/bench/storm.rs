@@ -307,6 +307,7 @@ impl Listener {
                     FrameBody::SessionOpened(_)
                     | FrameBody::CostsAccepted(_)
                     | FrameBody::MethodChanged(_)
+                    | FrameBody::Correction(_)
                     | FrameBody::VerificationResult(_)
                     | FrameBody::Solution(_)
                     | FrameBody::Snapshot(_)

@@ -38,6 +38,19 @@ pub struct Allowance {
     last: Duration,
 }
 
+/// What a look at all rows takes for each stored entry, which is read for its product and its digest.
+const ENTRY: Duration = Duration::from_nanos(4);
+
+/// The part of a resting session's time that its checks may take: many rest at a time.
+const REST_PART: u32 = 1_000;
+
+/// Whether a session that rests has all of its rows looked at, once in each `interval`: unless that takes
+/// more than a thousandth of the time.
+pub fn is_worth_all(nonzeros: usize, interval: Duration) -> bool {
+    let entries = u32::try_from(nonzeros).unwrap_or(u32::MAX);
+    ENTRY * entries <= interval / REST_PART
+}
+
 impl Default for Allowance {
     fn default() -> Self {
         Self { worked: Duration::ZERO, checks: Duration::ZERO, last: FIRST }
@@ -98,6 +111,13 @@ mod tests {
         assert!(!schedule.is_due(2_049) && schedule.is_due(2_050));
         schedule.checked(2_050, true);
         assert!(!schedule.is_due(2_104) && schedule.is_due(2_105));
+    }
+
+    #[test]
+    fn a_resting_session_looks_at_all_of_a_system_that_is_not_huge() {
+        let beat = Duration::from_secs(15);
+        assert!(is_worth_all(3_000_000, beat) && !is_worth_all(5_000_000, beat));
+        assert!(!is_worth_all(usize::MAX, beat));
     }
 
     #[test]

@@ -503,7 +503,11 @@ mod tests {
 
         #[test]
         fn what_serde_json_accepts_is_accepted_and_nothing_else(text in json_like()) {
-            let expected = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            // A number beyond the range of f64 is well formed: whether it fits is for who asks for one.
+            let expected = match serde_json::from_str::<serde_json::Value>(&text) {
+                Ok(_) => true,
+                Err(error) => error.to_string().starts_with("number out of range"),
+            };
             prop_assert_eq!(malformed(&text).is_none(), expected, "{}", text);
         }
 

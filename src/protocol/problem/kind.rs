@@ -45,10 +45,11 @@ pub enum ProblemKind {
     PrecisionLimit,
     UnsuitedPreconditioner,
     MemoryBudget,
+    Corrupted,
 }
 
 impl ProblemKind {
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::MalformedBody,
         Self::InvalidRequest,
         Self::InvalidSystem,
@@ -86,6 +87,7 @@ impl ProblemKind {
         Self::PrecisionLimit,
         Self::UnsuitedPreconditioner,
         Self::MemoryBudget,
+        Self::Corrupted,
     ];
 
     /// The kind of a solve that stopped without an answer. Its code is the reason of the stream's end,
@@ -101,6 +103,7 @@ impl ProblemKind {
             StopReason::PrecisionLimit { .. } => Self::PrecisionLimit,
             StopReason::Unsuited { .. } => Self::UnsuitedPreconditioner,
             StopReason::OutOfMemoryBudget { .. } => Self::MemoryBudget,
+            StopReason::Corrupted { .. } => Self::Corrupted,
         }
     }
 
@@ -387,6 +390,15 @@ impl ProblemKind {
                 "The factors or the basis of the method would exceed `memory_bytes_max`, or what the \
                  server has left. An iterative method with a weaker preconditioner needs less.",
             ),
+            Self::Corrupted => (
+                "corrupted",
+                500,
+                "The session's system is no longer what was accepted",
+                "Numbers in the server's memory became others, as a failing module or a defect makes them, \
+                 and no second copy of them was at hand. What the session had announced before was \
+                 checked; nothing was announced since. Open the session again, and have the memory of \
+                 that machine looked at.",
+            ),
         }
     }
 }
@@ -427,6 +439,7 @@ mod tests {
                 evidence: String::new(),
             },
             StopReason::OutOfMemoryBudget { needed_bytes: 2, limit_bytes: 1 },
+            StopReason::Corrupted { rows: 1, first_row: 0 },
         ];
         for stop in stops {
             let kind = ProblemKind::of_stop(&stop);

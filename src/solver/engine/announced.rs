@@ -63,20 +63,22 @@ impl Engine {
 
     /// Rows of the system as it was given, looked at afresh with the `x` that
     /// [`solution`](Self::solution) returns. Forms that where it is not at hand; then O(its entries) a row.
-    /// That a row was altered is not followed, and no residual of single rows is kept.
-    pub fn probe(&mut self) -> impl Fn(usize) -> Probed {
+    /// No residual of single rows is kept.
+    pub fn probe(&mut self) -> impl Fn(usize) -> Probed + '_ {
         let is_iterate = self.iterate_is_announced();
         if !is_iterate {
             self.announce();
         }
-        let announced = self.announced.as_ref().filter(|_| !is_iterate);
-        let x = announced.map_or(&self.iterate.x, |announced| &announced.x);
-        let (rows, rhs) = (self.system.rows(), self.system.rhs());
+        let this = &*self;
+        let announced = this.announced.as_ref().filter(|_| !is_iterate);
+        let x = announced.map_or(&this.iterate.x, |announced| &announced.x);
+        let (rows, rhs) = (this.system.rows(), this.system.rhs());
         move |row| {
             let (columns, values) = rows.row(row);
             let products =
                 columns.iter().zip(values).map(|(&col, &value)| (value, x[col as usize]));
-            look_at(row, rhs[row], products)
+            let is_intact = this.is_intact(row, rows, rhs[row]);
+            Probed { is_intact, ..look_at(row, rhs[row], products) }
         }
     }
 

@@ -30,7 +30,14 @@ impl Engine {
             self.candidates.retain(|next| next.preconditioner != *preconditioner);
         }
         match self.next_candidate() {
-            Some(next) => self.switch(next, reason.to_string()),
+            Some(next) => self.switch(next, reason.to_string(), Some(reason)),
+            None if self.may_leave_method(&reason) => {
+                self.seek_alternatives();
+                match self.next_candidate() {
+                    Some(next) => self.switch(next, reason.to_string(), Some(reason)),
+                    None => self.stop(reason),
+                }
+            }
             None => {
                 let reason = self.factorisation_failed.take().unwrap_or(reason);
                 self.stop(reason)
@@ -38,8 +45,15 @@ impl Engine {
         }
     }
 
+    /// Whether a method that was asked for by name gives way to another one.
+    fn may_leave_method(&self, reason: &StopReason) -> bool {
+        let is_astray =
+            matches!(reason, StopReason::Stagnated { .. } | StopReason::Diverged { .. });
+        is_astray && self.options.auto_correction && self.options.method != MethodName::Hybrid
+    }
+
     /// The next candidate that is not the one that failed.
-    fn next_candidate(&mut self) -> Option<Candidate> {
+    pub(super) fn next_candidate(&mut self) -> Option<Candidate> {
         let failed = (self.candidate.method, self.candidate.preconditioner);
         std::iter::from_fn(|| self.candidates.pop_front())
             .find(|next| (next.method, next.preconditioner) != failed)
@@ -56,7 +70,8 @@ impl Engine {
             | StopReason::Singular { .. }
             | StopReason::PrecisionLimit { .. }
             | StopReason::Unsuited { .. }
-            | StopReason::OutOfMemoryBudget { .. } => return None,
+            | StopReason::OutOfMemoryBudget { .. }
+            | StopReason::Corrupted { .. } => return None,
         }
         let limit = residual::limit_reached(&self.problem(), &self.iterate)?;
         Some(StopReason::PrecisionLimit {
@@ -65,18 +80,22 @@ impl Engine {
         })
     }
 
-    pub(super) fn switch(&mut self, next: Candidate, reason: String) -> Step {
+    pub(super) fn switch(
+        &mut self,
+        next: Candidate,
+        reason: String,
+        cause: Option<StopReason>,
+    ) -> Step {
         let from = self.candidate.method;
         self.method = Method::of(&next, &self.options);
-        self.selection.method = next.method;
-        self.selection.preconditioner = next.preconditioner;
-        self.selection.reasons.insert(0, next.reason.clone());
         let to = next.method;
         self.candidate = next;
+        self.note_choice();
         self.claims = FalseClaims::default();
+        (self.gap, self.peak) = (0.0, self.iterate.norm);
         self.keep_best();
         self.begin_watch();
-        Step::Switched(MethodSwitch { from, to, reason })
+        Step::Switched(MethodSwitch { from, to, cause, reason })
     }
 
     /// Ends for a reason that no other method can mend. `x` becomes the best state.
@@ -101,7 +120,8 @@ impl Engine {
             | StopReason::Stagnated { .. }
             | StopReason::Singular { .. }
             | StopReason::Unsuited { .. }
-            | StopReason::OutOfMemoryBudget { .. }) => other,
+            | StopReason::OutOfMemoryBudget { .. }
+            | StopReason::Corrupted { .. }) => other,
         };
         self.finish(Outcome::Stopped(reason))
     }
@@ -151,7 +171,8 @@ impl Engine {
             | StopReason::Indefinite { .. }
             | StopReason::Singular { .. }
             | StopReason::Unsuited { .. }
-            | StopReason::OutOfMemoryBudget { .. }) => other,
+            | StopReason::OutOfMemoryBudget { .. }
+            | StopReason::Corrupted { .. }) => other,
         }
     }
 }

@@ -7,6 +7,7 @@ mod coercive;
 mod departure;
 mod estimate;
 mod flight;
+mod healing;
 mod inquiry;
 mod iteration;
 mod offering;

@@ -257,6 +257,43 @@ impl LiveMatrix {
         }
     }
 
+    /// Writes into a stored row what the columns hold of it; returns what it held.
+    pub(super) fn row_from_columns(&mut self, row: usize) -> Vec<f64> {
+        let range = self.row_range(row);
+        let held = self.row_values[range.clone()].to_vec();
+        for slot in range {
+            self.row_values[slot] = self.column_entries[self.column_slots[slot] as usize].value;
+        }
+        held
+    }
+
+    /// Writes the values of a stored row, and nothing else.
+    pub(super) fn write_row(&mut self, row: usize, values: &[f64]) {
+        let range = self.row_range(row);
+        self.row_values[range].copy_from_slice(values);
+    }
+
+    /// Makes the columns anew from the rows. O(nnz + n). Nothing may wait in the overlay.
+    pub(super) fn rebuild_columns(&mut self) {
+        debug_assert!(self.overlay.is_empty(), "the overlay was merged");
+        self.build_columns();
+    }
+
+    /// Alters the first entry of a row where the rows are stored, and nowhere else.
+    pub(super) fn alter_first(&mut self, row: usize, by: f64) {
+        if let Some(slot) = self.row_range(row).next() {
+            self.row_values[slot] += by;
+        }
+    }
+
+    /// Alters the first entry of a column where the columns are stored, and nowhere else.
+    #[cfg(test)]
+    pub(super) fn alter_column(&mut self, col: usize, by: f64) {
+        let slot = self.column_range(col).start;
+        let altered = self.column_entries[slot].value + by;
+        self.column_entries[slot].value = altered;
+    }
+
     pub(super) fn stored_rows(&self) -> Rows<'_> {
         let stencils = self.stencils.as_ref();
         let rows = Rows::plain(&self.row_pointers, &self.col_indices, &self.row_values);

@@ -4,8 +4,8 @@
 
 mod active;
 mod delta;
-mod digest;
 mod engine;
+mod healing;
 mod licence;
 mod matrix;
 mod node;
@@ -23,6 +23,7 @@ pub use engine::{
     BoundKind, EngineName, LiveEnd, LiveEngine, LiveInquiry, LiveRefusal, LiveStop, LiveWork,
     Offer, PUSH_ENTRIES_MAX, RelaxationFailure, SetUp, SetUpJob, Settlement, StatedBound,
 };
+pub use healing::Repaired;
 pub use licence::{Ground, Licence, RelaxationRefusal};
 pub use matrix::{ENTRIES_MAX, LiveMatrix};
 pub use push::{RelaxationEnd, Relaxed};

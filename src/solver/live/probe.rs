@@ -18,7 +18,7 @@ impl LiveSystem {
         Probed {
             // Not so where one of them is no number.
             is_tracked: (self.residual(row) - seen.residual).abs() <= allowed,
-            is_intact: self.digests.is_intact(&self.matrix, self.rhs[row], row),
+            is_intact: self.is_intact(row),
             ..seen
         }
     }

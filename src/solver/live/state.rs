@@ -3,13 +3,15 @@
 
 mod changes;
 
+use crate::solver::digest::RowDigests;
 use crate::solver::huge_pages;
+use crate::solver::iterate::Iterate;
 use crate::solver::kernel;
 use crate::solver::live::active::ActiveRows;
-use crate::solver::live::digest::RowDigests;
 use crate::solver::live::matrix::LiveMatrix;
 use crate::solver::live::node::Node;
 use crate::solver::live::push::Interrupted;
+use crate::solver::loss::Loss;
 use crate::solver::system::LinearSystem;
 
 /// Overlaid entries of a line that are counted to know its length.
@@ -53,6 +55,8 @@ pub struct LiveSystem {
     /// What the last sweep met, to what the one before it had met.
     pub(super) contraction: Option<f64>,
     measurements: u64,
+    /// How far a kept residual was off at most when it was measured, beyond what it may have drifted.
+    surprise: f64,
     /// For each row the largest number that changes have put through its residual since that was measured:
     /// the upper quarter of it, rounded up.
     passed: Vec<u16>,
@@ -144,7 +148,7 @@ impl LiveSystem {
             .map_err(|_| LiveFault::TooManyEntries { found, entries_max })?;
         huge_pages::gather(&rhs);
         let mut live = Self {
-            digests: RowDigests::of(&matrix, &rhs),
+            digests: RowDigests::of(&rhs, |row| matrix.row(row)),
             nodes: huge_pages::filled(Node::EMPTY, order),
             active: ActiveRows::none(order),
             matrix,
@@ -159,6 +163,7 @@ impl LiveSystem {
             fall: None,
             contraction: None,
             measurements: 0,
+            surprise: 0.0,
             passed: vec![0; order],
             interrupted: None,
         };
@@ -304,7 +309,32 @@ impl LiveSystem {
     /// Measures `r = b − A x` and keeps it. O(nnz + n).
     pub fn measure(&mut self) -> Measurement {
         let x = self.copy_x();
-        self.measure_at(&x)
+        self.measure_kept(&x)
+    }
+
+    /// Measures the residual of the `x` that it was kept for.
+    fn measure_kept(&mut self, x: &[f64]) -> Measurement {
+        let drift = self.drift;
+        let measurement = self.measure_at(x);
+        if self.measurements > 1 {
+            self.surprise = larger(self.surprise, (measurement.drift_max - drift).max(0.0));
+        }
+        measurement
+    }
+
+    /// An `x` that was taken over has a measured residual beside the one that was tracked for it.
+    pub(super) fn note_landing(&mut self, tracked: &Iterate, way: Loss) {
+        let scale = self.threshold_sum.max(f64::MIN_POSITIVE);
+        let norms = (tracked.norm, self.residual_norm());
+        let limit = || kernel::norm2(&self.measurement_slacks(&tracked.x));
+        let excess = way.excess(norms, scale, limit);
+        self.surprise = larger(self.surprise, excess);
+    }
+
+    /// How far a kept residual was off when it was measured, beyond what it may have drifted and the
+    /// rounding of both measurements: the most since the last call.
+    pub(super) fn take_surprise(&mut self) -> f64 {
+        std::mem::take(&mut self.surprise)
     }
 
     /// The same, unless what is kept is what was measured last; with what rounding of that measurement
@@ -312,7 +342,7 @@ impl LiveSystem {
     pub(super) fn measure_with_slacks(&mut self) -> Vec<f64> {
         let x = self.copy_x();
         if !self.is_fresh() {
-            self.measure_at(&x);
+            self.measure_kept(&x);
         }
         self.measurement_slacks(&x)
     }
@@ -392,7 +422,7 @@ impl LiveSystem {
 
     pub(super) fn write_x(&mut self, x: &[f64]) {
         self.nodes.iter_mut().zip(x).for_each(|(node, x)| node.x = *x);
-        self.measure();
+        self.measure_at(x);
     }
 
     fn write_thresholds(&mut self, thresholds: Thresholds) {
@@ -446,7 +476,7 @@ impl LiveSystem {
     }
 
     /// Tells the nodes where their columns are.
-    fn place_columns(&mut self) {
+    pub(super) fn place_columns(&mut self) {
         for (col, node) in self.nodes.iter_mut().enumerate() {
             node.set_column(self.matrix.column_range(col));
         }

@@ -102,7 +102,7 @@ fn shape(analysis: &Analysis) -> Shape {
     }
 }
 
-fn candidate(
+pub(crate) fn candidate(
     analysis: &Analysis,
     method: MethodName,
     preconditioner: PreconditionerName,

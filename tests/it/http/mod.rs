@@ -5,6 +5,7 @@ pub mod client;
 mod costs;
 mod curl;
 mod drain;
+mod drift;
 mod entries;
 mod large_bodies;
 mod listeners;

@@ -83,7 +83,7 @@ fn an_estimate_is_hardly_ever_below_the_true_error() {
 
 #[test]
 fn an_indefinite_grid_gets_an_estimate_that_is_not_idle() {
-    let live = live_by(grid("case9241pegase.mtx"), MethodName::Hybrid);
+    let live = live_by(grid("case9241pegase"), MethodName::Hybrid);
     let mut live = with_estimate(live).expect("a factor");
     let before = live.copy_x();
     let mut delta = CostDelta::default();

@@ -109,11 +109,11 @@ fn a_confidence_lets_walks_help_and_holds_at_its_rate() {
 #[test]
 fn indefinite_grids_are_read_along_a_path_with_an_estimate() {
     let accuracy = Accuracy::Relative(1e-9);
-    let system = grid("ieee118.mtx");
+    let system = grid("ieee118");
     let last = system.order() - 1;
     check(&system, &ask(&system, &[0, 60, last], options(accuracy)), accuracy, 1e-10);
 
-    let system = grid("case9241pegase.mtx");
+    let system = grid("case9241pegase");
     let x = solve_directly(&system);
     for answer in &ask(&system, &[9_000, 17], options(Accuracy::Relative(1e-7))) {
         let error = (answer.value.unwrap() - x[answer.entry]).abs();
@@ -149,7 +149,7 @@ fn an_estimate_is_above_the_true_error_although_nothing_proves_it() {
 
 #[test]
 fn without_room_for_a_factor_the_system_is_solved_and_the_error_still_estimated() {
-    let system = grid("case1354pegase.mtx");
+    let system = grid("case1354pegase");
     let (mut matrix, rhs) = system.into_parts();
     // One negative diagonal entry, and far below what stands beside it.
     *matrix.get_mut(5, 5).unwrap() *= -0.01;

@@ -188,7 +188,7 @@ fn settle_to(live: &mut LiveEngine, part: f64) {
 fn an_entry_of_a_grid_with_a_factor_is_exact_up_to_rounding() {
     // With a witness proven, on an indefinite grid an estimate.
     for (name, kind) in
-        [("case1354pegase.mtx", BoundKind::Proven), ("case9241pegase.mtx", BoundKind::Estimated)]
+        [("case1354pegase", BoundKind::Proven), ("case9241pegase", BoundKind::Estimated)]
     {
         let system = grid(name);
         let n = system.order();

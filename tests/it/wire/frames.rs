@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use weir::ids::{FrameSequence, ProbeId, SessionId, SystemVersion};
+use weir::policy::correcting::{Cause, DriftKind};
 use weir::policy::verification::{Claim, Verdict};
 use weir::protocol::frame::{
-    ConvergenceSignal, CostsAccepted, End, EndReason, EngineUpdate, Frame, FrameBody, Heartbeat,
-    IterationUpdate, LastCheck, LiveUpdate, MethodChanged, Performance, Prepared, SessionOpened,
-    SettledVersion, Solution, StreamError, Warning, XPartial,
+    ConvergenceSignal, CorrectionMade, CostsAccepted, End, EndReason, EngineUpdate, Frame,
+    FrameBody, Heartbeat, IterationUpdate, LastCheck, LiveUpdate, MethodChanged, Performance,
+    Prepared, SessionOpened, SettledVersion, Solution, StreamError, Warning, XPartial,
 };
 use weir::protocol::frame_text::{FrameText, StreamFormat};
 use weir::protocol::ndjson;
@@ -16,6 +17,7 @@ use weir::protocol::published::PublishedFrame;
 use weir::protocol::timestamp::Timestamp;
 use weir::protocol::verification::VerificationResult;
 use weir::solver::analysis::Analysis;
+use weir::solver::correction::Correction;
 use weir::solver::live::{BoundKind, EngineName, StatedBound};
 use weir::solver::options::{MethodName, PreconditionerName};
 use weir::solver::probe::Probed;
@@ -120,6 +122,7 @@ fn check() -> FrameBody {
         verdict: Verdict::of(&claim, &probes),
         exhaustive: false,
         escalated: false,
+        correction_applied: true,
         verification_time_ms: 0.25,
     }))
 }
@@ -151,6 +154,18 @@ fn bodies() -> Vec<FrameBody> {
             reason: "pᵀ A p = -1".into(),
             residual_norm: Some(1e-3),
         }),
+        FrameBody::Correction(Box::new(CorrectionMade {
+            iteration: 44,
+            cause: Cause::Drift(DriftKind::Trend),
+            severity: Some(0.13),
+            action: Correction::Damp,
+            method: MethodName::Jacobi,
+            preconditioner: PreconditionerName::None,
+            damping: Some(0.8),
+            believed_norm: Some(2e-3),
+            residual_norm: Some(1e-3),
+            repaired_rows: 0,
+        })),
         FrameBody::ConvergenceSignal(ConvergenceSignal {
             residual_threshold: 1e-8,
             consecutive_iterations: 10,

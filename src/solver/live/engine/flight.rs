@@ -7,6 +7,7 @@ use crate::solver::live::engine::departure::Departure;
 use crate::solver::live::engine::iteration::Aim;
 use crate::solver::live::engine::report::Settlement;
 use crate::solver::live::state::{EntryChange, LiveSystem};
+use crate::solver::loss::Loss;
 use crate::solver::method::Method;
 use crate::solver::options::MethodName;
 use crate::solver::outcome::{StopReason, Work};
@@ -32,6 +33,8 @@ pub(super) struct Course {
     pub iterate: Iterate,
     watch: Watch,
     iterations: u64,
+    /// The largest tracked norm.
+    peak: f64,
 }
 
 /// What a flight came to.
@@ -71,7 +74,7 @@ impl Flight {
         let iterate = Iterate { x, r, norm, is_true: true };
         let watch = Watch::new(method, patience, 0, norm);
         Self {
-            course: Course { iterate, watch, iterations: 0 },
+            course: Course { iterate, watch, iterations: 0, peak: norm },
             departure: Departure::of(live, aim.version, aim.threshold),
             norm_at_departure: norm,
             target: aim.target,
@@ -114,7 +117,7 @@ impl Flight {
     /// has changed and `x` solves that of the departure.
     pub fn land(self, live: &mut LiveSystem) -> Landing {
         let norm_before = live.residual_norm();
-        let Course { iterate, iterations, .. } = self.course;
+        let Course { iterate, iterations, peak, .. } = self.course;
         let fall = self.norm_at_departure / iterate.norm;
         let mut landing = Landing {
             norm: norm_before,
@@ -130,6 +133,9 @@ impl Flight {
             return landing;
         }
         landing.norm = live.residual_norm();
+        if !self.has_changed {
+            live.note_landing(&iterate, Loss { peak, iterations });
+        }
         landing.is_better = landing.norm < norm_before;
         if !landing.is_better {
             live.write_x(&kept);
@@ -158,6 +164,7 @@ impl Course {
         iterations_left: u64,
     ) -> Result<Work, StopReason> {
         self.iterations += 1;
+        self.peak = self.peak.max(self.iterate.norm);
         let mut work = Work::default();
         let is_due = self.iterations.is_multiple_of(MEASURE_INTERVAL);
         if is_due && !self.iterate.is_true && !method.holds_back() {

@@ -423,6 +423,14 @@ impl Iteration {
         self.wear.rebuilt();
     }
 
+    /// Gives up what is under way and sets up anew before it goes on.
+    pub fn renew(&mut self) {
+        self.abandon();
+        self.rebuild();
+        self.stop = None;
+        self.iterations_since = 0;
+    }
+
     /// One set-up, one iteration, or a landing.
     fn step(
         &mut self,

@@ -2,8 +2,6 @@
 //! that a value that was altered behind the back of the changes, or a change that was told but not stored,
 //! is seen from the row alone. Against accidents, not against forgers.
 
-use crate::solver::live::matrix::LiveMatrix;
-
 /// Takes the place of a column for an entry of `b`, which no column has.
 const RHS: u32 = u32::MAX;
 
@@ -11,12 +9,15 @@ const RHS: u32 = u32::MAX;
 ///
 /// 4 bytes a row: an altered row goes unseen with a chance of 2⁻³².
 #[derive(Debug, Clone)]
-pub(super) struct RowDigests(Vec<u32>);
+pub(crate) struct RowDigests(Vec<u32>);
 
 impl RowDigests {
-    /// Of a system as it is. O(nnz).
-    pub fn of(matrix: &LiveMatrix, rhs: &[f64]) -> Self {
-        Self((0..rhs.len()).map(|row| Self::of_row(matrix, rhs[row], row)).collect())
+    /// Of `order` rows as they are: `row` gives the columns and values of one. O(nnz).
+    pub fn of<R>(rhs: &[f64], row: impl Fn(usize) -> R) -> Self
+    where
+        R: Iterator<Item = (u32, f64)>,
+    {
+        Self(rhs.iter().enumerate().map(|(at, &rhs)| of_row(row(at), rhs)).collect())
     }
 
     /// `A[row, col]` was `old` and is `new`.
@@ -29,9 +30,14 @@ impl RowDigests {
         self.changed(row, RHS, old, new);
     }
 
-    /// Whether the row holds what it should. O(entries of the row).
-    pub fn is_intact(&self, matrix: &LiveMatrix, rhs: f64, row: usize) -> bool {
-        self.0[row] == Self::of_row(matrix, rhs, row)
+    /// Whether row `row` holds what it should. O(its entries).
+    pub fn is_intact(
+        &self,
+        row: usize,
+        entries: impl Iterator<Item = (u32, f64)>,
+        rhs: f64,
+    ) -> bool {
+        self.0[row] == of_row(entries, rhs)
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -42,11 +48,10 @@ impl RowDigests {
         let change = hash(col, new).wrapping_sub(hash(col, old));
         self.0[row] = self.0[row].wrapping_add(change);
     }
+}
 
-    fn of_row(matrix: &LiveMatrix, rhs: f64, row: usize) -> u32 {
-        let entries = matrix.row(row).map(|(col, value)| hash(col, value));
-        entries.fold(hash(RHS, rhs), u32::wrapping_add)
-    }
+fn of_row(entries: impl Iterator<Item = (u32, f64)>, rhs: f64) -> u32 {
+    entries.map(|(col, value)| hash(col, value)).fold(hash(RHS, rhs), u32::wrapping_add)
 }
 
 /// Of a value at its place; 0 for a zero, which may or may not be stored.
